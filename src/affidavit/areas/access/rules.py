@@ -1,0 +1,141 @@
+"""What access decides: who may be granted what, by whom."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from affidavit.areas.access import commands as c
+from affidavit.areas.access import events as e
+from affidavit.areas.access import view
+from affidavit.core.area import Ctx, ViewTx
+from affidavit.core.envelope import Draft
+from affidavit.core.errors import Invalid, NotFound, Refused
+from affidavit.core.fields import Attachment, time_text
+from affidavit.core.rules import Rules
+
+MAX_KEY_LIFE = timedelta(days=366)
+
+
+def register_principal(cmd: c.RegisterPrincipal, state: ViewTx, ctx: Ctx) -> list[Draft]:
+    """A fresh random id; two people of one name are two principals."""
+    principal = "p-" + ctx.ids[0].replace("-", "")
+    return [Draft(e.PrincipalRegistered(principal, cmd.kind, cmd.name), (f"principal:{principal}",))]
+
+
+def request_grant(cmd: c.RequestGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
+    """Any registered principal may ask; asking gives nothing."""
+    _known(cmd.principal, state)
+    _role(cmd.role, cmd.in_env, ctx.rules)
+    fact = e.GrantRequested(ctx.ids[0], cmd.principal, cmd.role, cmd.in_env, cmd.reason)
+    return [Draft(fact, (f"principal:{cmd.principal}", f"grant:{ctx.ids[0]}"))]
+
+
+def approve_grant(cmd: c.ApproveGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
+    """Neither the requester nor the holder approves."""
+    grant = _grant(cmd.grant, state)
+    if grant.approved:
+        raise Refused("already_approved", f"grant {grant.id} was approved {grant.approved}.", next_step="nothing to do.")
+    if ctx.who.principal in (grant.principal, grant.requester):
+        raise Refused(
+            "self_approval",
+            f"{ctx.who.principal} requested or would hold grant {grant.id}.",
+            next_step="another holder of access.approve approves it.",
+            controls=("AI-03.1",),
+        )
+    fact = e.GrantApproved(grant.id, grant.principal, grant.role, grant.env)
+    return [Draft(fact, (f"principal:{grant.principal}", f"grant:{grant.id}"))]
+
+
+def revoke_grant(cmd: c.RevokeGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
+    """The last grant of the administrator's role stays."""
+    grant = _grant(cmd.grant, state)
+    if grant.revoked:
+        raise Refused("already_revoked", f"grant {grant.id} was revoked {grant.revoked}.", next_step="nothing to do.")
+    admins = {g.id for g in view.live_grants(state, time_text(ctx.now)) if g.role == "admin"}
+    if admins == {grant.id}:
+        raise Refused(
+            "last_administrator",
+            f"grant {grant.id} is the last administrator's.",
+            next_step="grant the role admin to another person first.",
+        )
+    return [Draft(e.GrantRevoked(grant.id, cmd.reason), (f"principal:{grant.principal}", f"grant:{grant.id}"))]
+
+
+def issue_key(cmd: c.IssueKey, state: ViewTx, ctx: Ctx) -> list[Draft]:
+    """One principal, one environment, at most 366 days."""
+    _known(cmd.principal, state)
+    if cmd.for_env not in ctx.rules.environments:
+        known = ", ".join(ctx.rules.environments)
+        raise Invalid(f"for_env: {cmd.for_env!r} is no environment.", next_step=f"one of {known}.")
+    if not ctx.now < cmd.expires <= ctx.now + MAX_KEY_LIFE:
+        raise Invalid(f"expires: {time_text(cmd.expires)} is not within 366 days.", next_step="choose an earlier day.")
+    fact = e.KeyIssued(ctx.ids[0], cmd.principal, cmd.for_env, cmd.expires, cmd.secret)
+    return [Draft(fact, (f"principal:{cmd.principal}", f"key:{ctx.ids[0]}"), cmd.for_env)]
+
+
+def revoke_key(cmd: c.RevokeKey, state: ViewTx, ctx: Ctx) -> list[Draft]:
+    """Revoking is final."""
+    key = view.key(state, cmd.key)
+    if key is None:
+        raise NotFound(f"no key {cmd.key}.", next_step="`affidavit access grants` lists grants; keys are shown when issued.")
+    if key.revoked:
+        raise Refused("already_revoked", f"key {key.id} was revoked {key.revoked}.", next_step="nothing to do.")
+    return [Draft(e.KeyRevoked(key.id), (f"principal:{key.principal}", f"key:{key.id}"), key.env)]
+
+
+def propose_rules(cmd: c.ProposeRules, state: ViewTx, ctx: Ctx) -> list[Draft]:
+    """The service has parsed the text before; a malformed one never gets here."""
+    return [Draft(e.RulesProposed(cmd.text, cmd.reason), ("rules:workspace",))]
+
+
+def adopt_rules(cmd: c.AdoptRules, state: ViewTx, ctx: Ctx) -> list[Draft]:
+    """Only a proposed text, and not by its proposer."""
+    row = state.one("SELECT proposer, bytes FROM {proposal} WHERE text = ?", cmd.text)
+    if row is None:
+        raise NotFound(f"no proposed rules have the digest {cmd.text}.", next_step="propose them: affidavit access propose-rules.")
+    if row[0] == ctx.who.principal:
+        raise Refused(
+            "self_approval", "the proposer of rules cannot adopt them.", next_step="another administrator adopts them.",
+            controls=("AI-03.2",),
+        )  # fmt: skip
+    text = Attachment(cmd.text, row[1], "application/yaml", "rules")
+    return [Draft(e.RulesAdopted(text, row[0]), ("rules:workspace",))]
+
+
+def who_can(q: c.WhoCan, state: ViewTx, ctx: Ctx) -> list[dict[str, str]]:
+    """Every grant that carried the action at the moment, by the rules of that moment."""
+    at = q.at or ctx.now
+    return view.holders(state, ctx.rules_at(at), q.action, q.in_env, time_text(at))
+
+
+def show_rules(q: c.ShowRules, state: ViewTx, ctx: Ctx) -> dict[str, object]:
+    """The digest in force and the history of adoption."""
+    rows = state.rows("SELECT entry, text, proposer, adopter, at FROM {adopted} ORDER BY entry")
+    names = ("entry", "text", "proposer", "adopter", "at")
+    return {"in_force": ctx.rules.digest, "adopted": [dict(zip(names, row, strict=True)) for row in rows]}
+
+
+def list_grants(q: c.ListGrants, state: ViewTx, ctx: Ctx) -> list[dict[str, object]]:
+    """All grants, oldest first."""
+    rows = state.rows("SELECT * FROM {grant} ORDER BY requested, id")
+    names = view.Grant.__slots__
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _known(principal: str, state: ViewTx) -> None:
+    if view.principal(state, principal) is None:
+        raise NotFound(f"no principal {principal}.", next_step="register it: affidavit access register-principal.")
+
+
+def _role(role: str, env: str, rules: Rules) -> None:
+    if role not in rules.roles or role == "everyone":
+        raise Invalid(f"role: {role!r} is not in the rules.", next_step=f"one of {', '.join(rules.roles)}.")
+    if env != "*" and env not in rules.environments:
+        raise Invalid(f"in_env: {env!r} is no environment.", next_step=f"* or one of {', '.join(rules.environments)}.")
+
+
+def _grant(grant_id: str, state: ViewTx) -> view.Grant:
+    found = view.grant(state, grant_id)
+    if found is None:
+        raise NotFound(f"no grant {grant_id}.", next_step="`affidavit access grants` lists them.")
+    return found

@@ -1,0 +1,201 @@
+"""What an area contributes, and what its rules are given: the contract of ``interfaces.md``.
+
+Commands change state, queries read it, measures compute outside any transaction and then record
+what they found. All three are frozen dataclasses of closed field types, so the Python API, the
+command line and the HTTP API derive from one declaration.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, BinaryIO, ClassVar, Protocol
+
+from affidavit.core.envelope import Draft, How, Record
+from affidavit.core.errors import Invalid
+from affidavit.core.fields import Attachment
+from affidavit.core.findings import Outcome
+from affidavit.core.ports import Row, Tx
+from affidavit.core.rules import Rules
+from affidavit.core.signals import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """An authenticated caller. ``env`` binds an API key to one environment; None is not bound."""
+
+    principal: str
+    how: How
+    ref: str | None = None
+    env: str | None = None
+
+
+class Request:
+    """Common face of commands, queries and measures. The first docstring line is the summary."""
+
+    permission: ClassVar[str]
+    verb: ClassVar[str]
+    asks: ClassVar[tuple[str, ...]] = ()
+    env_field: ClassVar[str | None] = None
+
+    @classmethod
+    def summary(cls) -> str:
+        return (cls.__doc__ or "").strip().split("\n")[0]
+
+    @property
+    def env(self) -> str | None:
+        """The environment it acts on: permission is looked up there; None asks for a grant anywhere."""
+        return getattr(self, self.env_field) if self.env_field else None
+
+
+class Command(Request):
+    """A wish to change state, imperative. ``decide`` answers with facts or refuses.
+
+    A ``gated`` command promotes: the service runs the control tests that the rules list for the
+    transition on its candidate, and the rule finds the outcomes in ``ctx.gate``.
+    """
+
+    gated: ClassVar[bool] = False
+
+    def candidate(self, state: ViewTx) -> tuple[str, int, str]:  # noqa: ARG002
+        """(model, number, environment) of a gated command."""
+        raise Invalid(f"{type(self).__name__} has no candidate.", next_step="declare `candidate` on the command.")
+
+
+class Query(Request):
+    """A question to the read tables; the answer is a JSON value or a dataclass of closed types."""
+
+
+class Measure(Request):
+    """Work outside any transaction (an evaluation, a drill) that ends in one command recording it."""
+
+
+class View:
+    """The read tables of an area: schema, and how each fact changes them. Disposable.
+
+    SQL names a table as ``{name}``; the service puts in the real name, which carries the digest of
+    the view's code.
+    """
+
+    def __init__(self, area: str, tables: Mapping[str, str], apply: Mapping[type, Callable[[ViewTx, Record], None]]) -> None:
+        self.area, self.tables, self.apply = area, dict(tables), dict(apply)
+
+
+_NAME = re.compile(r"\{(\w+)\}")
+
+
+class ViewTx:
+    """A transaction seen through one area's table names."""
+
+    def __init__(self, tx: Tx, names: Mapping[str, str]) -> None:
+        self._tx, self._names = tx, names
+        self._cache: dict[str, str] = {}
+
+    def _sql(self, sql: str) -> str:
+        found = self._cache.get(sql)
+        if found is None:
+            found = self._cache[sql] = _NAME.sub(lambda m: self._names[m[1]], sql)
+        return found
+
+    def rows(self, sql: str, *args: Any) -> list[Row]:
+        """Rows of a query."""
+        return self._tx.rows(self._sql(sql), args)
+
+    def one(self, sql: str, *args: Any) -> Row | None:
+        """The first row, or None."""
+        found = self._tx.rows(self._sql(sql), args)
+        return found[0] if found else None
+
+    def run(self, sql: str, *args: Any) -> int:
+        """Change rows; only ``apply`` functions call this."""
+        return self._tx.run(self._sql(sql), args)
+
+
+@dataclass(frozen=True, slots=True)
+class Ctx:
+    """What a rule may know beside the command and its own area's tables. Nothing else: no clock, no IO."""
+
+    who: Who
+    now: datetime
+    size: int
+    rules: Rules
+    ids: tuple[str, ...]
+    ask: Callable[..., Any]
+    rules_at: Callable[[datetime], Rules]
+    gate: Mapping[str, Mapping[str, Outcome]] = field(default_factory=dict)
+    gate_digest: str = ""
+    drill: bool = False
+
+
+class Desk(Protocol):
+    """What a measure may use: verified bytes in, attachments out, named answers. No writes to the ledger."""
+
+    now: datetime
+    who: Who
+    rules: Rules
+
+    def ask(self, name: str, *args: Any) -> Any:
+        """An answer of any area by name (``lineage.dataset``), on the current state."""
+
+    def source(self, path: str) -> BinaryIO:
+        """The bytes of a ``LocalPath`` field: a local file, or a stored object when it is a digest."""
+
+    def open(self, digest: str) -> BinaryIO:
+        """The stored object; read it through ``core.digest``."""
+
+    def put(self, source: BinaryIO) -> tuple[str, int]:
+        """Store a stream durably by its digest: ``(digest, bytes)``."""
+
+    def attach(self, body: bytes, type_: str, kind: str) -> Attachment:
+        """Store canonical bytes durably, before the command that names them."""
+
+    def sign(self, body: bytes) -> bytes:
+        """A signed note over ``body`` by the workspace's artifact key."""
+
+    def key(self) -> bytes:
+        """32 random bytes."""
+
+    def elapsed_ms(self, since: float | None = None) -> float:
+        """Monotonic milliseconds, since an earlier reading if given."""
+
+    def vault_text(self, vault_id: str) -> str | None:
+        """A private text, None when erased."""
+
+
+Measuring = Callable[[Any, Desk], Command]
+Decide = Callable[[Any, ViewTx, Ctx], list[Draft]]
+Answer = Callable[..., Any]
+React = Callable[[Any, ViewTx, Ctx], list[Command]]
+
+
+@dataclass(frozen=True)
+class Area:
+    """One folder's contribution.
+
+    ``answers`` are what other areas may ask by ``area.name``; ``measures`` and ``checks`` are module paths
+    (``affidavit.areas.fairness.measure:assess``), imported when first used: an AREA loads no numpy.
+    A checks module has ``CHECKS: tuple[Check, ...]``.
+    """
+
+    name: str
+    summary: str
+    facts: tuple[type, ...]
+    commands: Mapping[type[Command], Decide]
+    view: View
+    queries: Mapping[type[Query], Callable[[Any, ViewTx, Ctx], Any]] = field(default_factory=dict)
+    measures: Mapping[type[Measure], str] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    reacts: Mapping[type[Any], React] = field(default_factory=dict)
+    signals: Mapping[type, Callable[[Record], Signal | None]] = field(default_factory=dict)
+    checks: str | None = None
+
+    def requests(self) -> dict[str, type[Request]]:
+        """Every command, query and measure by verb. A verb used twice is refused."""
+        found: dict[str, type[Request]] = {}
+        for cls in (*self.commands, *self.queries, *self.measures):
+            if cls.verb in found:
+                raise Invalid(f"{self.name} has two requests named {cls.verb}.", next_step="rename one of them.")
+            found[cls.verb] = cls
+        return found
