@@ -96,7 +96,7 @@ def test_certain_and_wrong_is_finite() -> None:
 def test_rows_are_decimal_strings() -> None:
     """No float leaves in a row; bools are accepted as labels."""
     rows = evaluate(np.array([True, False, True]), np.array([True, True, False]), [0.9, 0.8, 0.1]).to_rows()
-    assert rows[1] == {"name": "accuracy", "value": "0.333333", "low": "0.061492", "high": "0.792345", "n": 3}
+    assert rows[1] == {"name": "accuracy", "value": "0.333333", "low": "0.061492", "high": "0.792340", "n": 3}
     assert not any(isinstance(value, float) for row in rows for value in row.values())
 
 

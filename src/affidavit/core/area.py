@@ -33,11 +33,15 @@ class Who:
 
 
 class Request:
-    """Common face of commands, queries and measures. The first docstring line is the summary."""
+    """Common face of commands, queries and measures. The first docstring line is the summary.
+
+    ``internal`` requests record what a measure found and are offered by no door.
+    """
 
     permission: ClassVar[str]
     verb: ClassVar[str]
     asks: ClassVar[tuple[str, ...]] = ()
+    internal: ClassVar[bool] = False
     env_field: ClassVar[str | None] = None
 
     @classmethod
@@ -69,7 +73,10 @@ class Query(Request):
 
 
 class Measure(Request):
-    """Work outside any transaction (an evaluation, a drill) that ends in one command recording it."""
+    """Work outside any transaction (an evaluation, a drill) that ends in one command recording it.
+
+    Its function returns the command, or ``(command, result)`` with a JSON value or object for the caller.
+    """
 
 
 class View:
@@ -79,7 +86,9 @@ class View:
     the view's code.
     """
 
-    def __init__(self, area: str, tables: Mapping[str, str], apply: Mapping[type, Callable[[ViewTx, Record], None]]) -> None:
+    def __init__(
+        self, area: str, tables: Mapping[str, str], apply: Mapping[type, Callable[[ViewTx, Record], None]]
+    ) -> None:
         self.area, self.tables, self.apply = area, dict(tables), dict(apply)
 
 
@@ -164,7 +173,7 @@ class Desk(Protocol):
         """A private text, None when erased."""
 
 
-Measuring = Callable[[Any, Desk], Command]
+Measuring = Callable[[Any, Desk], Command | tuple[Command, Any]]
 Decide = Callable[[Any, ViewTx, Ctx], list[Draft]]
 Answer = Callable[..., Any]
 React = Callable[[Any, ViewTx, Ctx], list[Command]]

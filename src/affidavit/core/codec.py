@@ -49,7 +49,9 @@ class Plan:
 def bad(where: str, value: Any, says: str) -> Invalid:
     """The error for a field: names the field, shows the value, says what fits."""
     shown = repr(value)
-    return Invalid(f"{where}: {shown if len(shown) <= 80 else shown[:77] + '...'} {says}.", next_step=f"correct {where}.")
+    return Invalid(
+        f"{where}: {shown if len(shown) <= 80 else shown[:77] + '...'} {says}.", next_step=f"correct {where}."
+    )
 
 
 def _string(rule: Pattern) -> Check:
@@ -154,7 +156,11 @@ def _kind(hint: Any) -> tuple[Check, Callable[[Any], Any], str]:
         inner = plan(hint)
         if any(f.private for f in inner.fields):
             raise Invalid(f"{hint.__name__} nests private text.", next_step="private text stands at the top level.")
-        return (lambda v, w: v if isinstance(v, hint) else load_object(hint, v, w)), dump_object, "{" + ", ".join(inner.schema) + "}"
+        return (
+            (lambda v, w: v if isinstance(v, hint) else load_object(hint, v, w)),
+            dump_object,
+            "{" + ", ".join(inner.schema) + "}",
+        )
     raise Invalid(f"{hint!r} is not a closed field type.", next_step="use the types of affidavit.core.fields.")
 
 
@@ -200,7 +206,9 @@ def load_object(cls: type, value: Any, where: str = "") -> Any:
             found[f.name] = f.default
     if extra := set(value) - {f.name for f in known}:
         names = ", ".join(f.name for f in known)
-        raise Invalid(f"unknown field {sorted(map(str, extra))[0]!r} in {where or cls.__name__}.", next_step=f"known: {names}.")
+        raise Invalid(
+            f"unknown field {sorted(map(str, extra))[0]!r} in {where or cls.__name__}.", next_step=f"known: {names}."
+        )
     return cls(**found)
 
 
@@ -243,8 +251,10 @@ def checked(value: Any) -> Any:
 
 
 def _dumps(field: Field, item: Any) -> bool:
-    return is_dataclass(item) or (isinstance(item, (list, tuple)) and any(is_dataclass(i) or isinstance(i, datetime) for i in item)) or (
-        isinstance(item, dict) and any(is_dataclass(i) or isinstance(i, datetime) for i in item.values())
+    return (
+        is_dataclass(item)
+        or (isinstance(item, (list, tuple)) and any(is_dataclass(i) or isinstance(i, datetime) for i in item))
+        or (isinstance(item, dict) and any(is_dataclass(i) or isinstance(i, datetime) for i in item.values()))
     )
 
 

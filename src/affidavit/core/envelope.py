@@ -139,7 +139,9 @@ def encode(head: Head, fact_: Any) -> bytes:
 
 def _seal(name: str, text: VaultText) -> dict[str, str]:
     if text.commit is None or text.vault is None:
-        raise Invalid(f"the private field {name} was not sealed.", next_step="pass the field of the command on as it is.")
+        raise Invalid(
+            f"the private field {name} was not sealed.", next_step="pass the field of the command on as it is."
+        )
     return {"commit": text.commit, "vault": text.vault}
 
 

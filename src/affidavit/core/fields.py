@@ -60,7 +60,9 @@ class Upload:
 Token = Annotated[
     str,
     Pattern(
-        r"[A-Za-z0-9_][A-Za-z0-9._:/@+=,~^*<>%()\[\]-]*", 128, "a token (letters, digits, ._:/@+=,~^*<>%()[]-, no spaces)"
+        r"\*|[A-Za-z0-9_][A-Za-z0-9._:/@+=,~^*<>%()\[\]-]*",
+        128,
+        "a token (letters, digits, ._:/@+=,~^*<>%()[]-, no spaces)",
     ),
 ]
 Slug = Annotated[str, Pattern(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", 64, "a name such as hr-screen (a-z, 0-9, single dashes)")]
@@ -74,7 +76,9 @@ Dec6 = Annotated[
     str, Pattern(r"(?!-0\.0{6}$)-?(0|[1-9]\d{0,11})\.\d{6}", 20, "a decimal with six places such as 0.812500")
 ]
 VKey = Annotated[str, Pattern(r"[!-*,-~]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+", 300, "a verifier key (name+hash+base64)")]
-VersionRef = Annotated[str, Pattern(r"[a-z][a-z0-9]*(-[a-z0-9]+)*/[1-9][0-9]{0,8}", 80, "a version such as employment/3")]
+VersionRef = Annotated[
+    str, Pattern(r"[a-z][a-z0-9]*(-[a-z0-9]+)*/[1-9][0-9]{0,8}", 80, "a version such as employment/3")
+]
 LocalPath = Annotated[str, Pattern(r"[^\x00-\x1f\x7f]+", 4096, "a path of a file or folder", ascii=False)]
 """A path on the caller's machine, or the digest of a stored object; never a field of a fact."""
 Count = Annotated[int, Whole()]
@@ -117,7 +121,10 @@ def check_text(field: str, text: str) -> None:
         raise Invalid(f"{field} is empty.", next_step=f"say the {field} in words.")
     if len(text) > 4000:
         raise Invalid(f"{field} has {len(text)} characters; at most 4,000.", next_step="attach a file instead.")
-    bad = next((c for c in text if (ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000), None)
+    bad = next(
+        (c for c in text if (ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000),
+        None,
+    )
     if bad is not None:
         raise Invalid(f"{field} holds the control character U+{ord(bad):04X}.", next_step="remove it.")
 
@@ -162,7 +169,9 @@ def parse_duration(text: str) -> timedelta:
     """``P2D``, ``PT12H``, ``P1DT30M``. Raises ``Invalid`` for anything else, the empty ``P`` included."""
     m = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if not m or not any(m.groups()):
-        raise Invalid(f"{text!r} is not a duration such as P2D or PT12H.", next_step="use days, hours, minutes, seconds.")
+        raise Invalid(
+            f"{text!r} is not a duration such as P2D or PT12H.", next_step="use days, hours, minutes, seconds."
+        )
     days, hours, minutes, seconds = (int(g or 0) for g in m.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
@@ -177,7 +186,9 @@ def dec6(value: float | int | str | Decimal) -> str:
     except ArithmeticError:
         raise Invalid(f"{value!r} is not a number.", next_step="give a decimal number.") from None
     if not number.is_finite() or abs(number) >= 10**12:
-        raise Invalid(f"{value!r} is not a finite number below 10**12.", next_step="leave it out: unknown stays unknown.")
+        raise Invalid(
+            f"{value!r} is not a finite number below 10**12.", next_step="leave it out: unknown stays unknown."
+        )
     text = f"{number:.6f}"
     return text[1:] if text == "-0.000000" else text
 

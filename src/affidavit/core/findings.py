@@ -24,7 +24,9 @@ class Period:
 
     def __post_init__(self) -> None:
         if self.start >= self.end:
-            raise Invalid(f"the period ends {self.end} before it starts {self.start}.", next_step="swap --from and --to.")
+            raise Invalid(
+                f"the period ends {self.end} before it starts {self.start}.", next_step="swap --from and --to."
+            )
 
     def holds(self, at: datetime) -> bool:
         """Whether ``at`` lies in the period."""
@@ -77,7 +79,9 @@ class Facts:
     ``parameters`` are those management confirmed, per control id; ``rules`` in force are read by ``rules_at``.
     """
 
-    def __init__(self, records: Iterable[Record] = (), parameters: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self, records: Iterable[Record] = (), parameters: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
         self.parameters = dict(parameters or {})
         self._by_class: dict[type, list[Record]] = {}
         self._by_ref: dict[tuple[str, type], list[Record]] = {}

@@ -94,12 +94,12 @@ class ClockCorrected:
 @fact("service.refused")
 @dataclass(frozen=True, slots=True)
 class RequestRefused:
-    """A request was refused: which, by which rule, a salted digest of it, never its body."""
+    """A request was refused: which, by which rule, a commitment to its digest, never its body."""
 
     request: Token
     code: Token
     controls: tuple[Token, ...]
-    body: Digest
+    body: VaultText
 
 
 @fact("service.refusals_counted")

@@ -132,10 +132,16 @@ def _transition(to: str, value: Any, environments: tuple[str, ...], roles: Mappi
     if type(n) is not int or not 0 <= n <= 10:
         raise Invalid(f"transitions.{to}.approvals.n: {n!r} is not 0 to 10.", next_step=_NEXT)
     if unknown := [r for r in names if r not in roles]:
-        raise Invalid(f"transitions.{to}.approvals names the role {unknown[0]!r}, which has no entry under roles.", next_step=_NEXT)
+        raise Invalid(
+            f"transitions.{to}.approvals names the role {unknown[0]!r}, which has no entry under roles.",
+            next_step=_NEXT,
+        )
     if n and not names:
         raise Invalid(f"transitions.{to}.approvals asks for {n} approvals and names no role.", next_step=_NEXT)
-    checks = {c: _strings(a, f"transitions.{to}.checks.{c}") for c, a in _map(body.get("checks", {}), f"transitions.{to}.checks").items()}
+    checks = {
+        c: _strings(a, f"transitions.{to}.checks.{c}")
+        for c, a in _map(body.get("checks", {}), f"transitions.{to}.checks").items()
+    }
     return Transition(to, source, checks, Approvals(n, names, parse_duration(approvals.get("expires", "P14D"))))
 
 
@@ -163,7 +169,9 @@ def rules_of(value: Any, digest: str, defaults: Mapping[str, Mapping[str, Any]])
         raise Invalid(f"rules.yaml: unknown key {extra[0]!r}.", next_step=_NEXT)
     environments = _strings(body.get("environments"), "environments")
     roles = {r: _strings(p, f"roles.{r}") for r, p in _map(body.get("roles"), "roles").items()}
-    transitions = {t: _transition(t, v, environments, roles) for t, v in _map(body.get("transitions", {}), "transitions").items()}
+    transitions = {
+        t: _transition(t, v, environments, roles) for t, v in _map(body.get("transitions", {}), "transitions").items()
+    }
     pairs = [_strings(p, "separation") for p in body.get("separation", [])]
     if any(len(p) != 2 for p in pairs):
         raise Invalid("separation: each line names two duties, such as [author, approver].", next_step=_NEXT)

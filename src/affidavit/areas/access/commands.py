@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, ClassVar
 
 from affidavit.areas.access.events import Kind
-from affidavit.core.area import Command, Query
+from affidavit.core.area import Command, Measure, Query
 from affidavit.core.fields import Attachment, Digest, Id, Principal, Token, Upload, VaultText
 
 
@@ -53,11 +53,24 @@ class RevokeGrant(Command):
 
 
 @dataclass(frozen=True, slots=True)
-class IssueKey(Command):
-    """Issue an API key of one principal for one environment; doors draw the secret and show it once."""
+class IssueKey(Measure):
+    """Issue an API key of one principal for one environment; the secret is shown once and stored nowhere."""
 
     verb: ClassVar[str] = "issue-key"
     permission: ClassVar[str] = "access.issue_key"
+    principal: Principal
+    for_env: Token
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKey(Command):
+    """Record an issued key by the digest of its secret."""
+
+    verb: ClassVar[str] = "record-key"
+    permission: ClassVar[str] = "access.issue_key"
+    internal: ClassVar[bool] = True
+    key: Id
     principal: Principal
     for_env: Token
     expires: datetime

@@ -18,7 +18,8 @@ MAX_KEY_LIFE = timedelta(days=366)
 
 def register_principal(cmd: c.RegisterPrincipal, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """A fresh random id; two people of one name are two principals."""
-    principal = "p-" + ctx.ids[0].replace("-", "")
+    # the random halves of two drawn ids: nothing of the hour of hiring stays in the id
+    principal = "p-" + "".join(i.replace("-", "")[-16:] for i in ctx.ids[:2])
     return [Draft(e.PrincipalRegistered(principal, cmd.kind, cmd.name), (f"principal:{principal}",))]
 
 
@@ -34,7 +35,9 @@ def approve_grant(cmd: c.ApproveGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Neither the requester nor the holder approves."""
     grant = _grant(cmd.grant, state)
     if grant.approved:
-        raise Refused("already_approved", f"grant {grant.id} was approved {grant.approved}.", next_step="nothing to do.")
+        raise Refused(
+            "already_approved", f"grant {grant.id} was approved {grant.approved}.", next_step="nothing to do."
+        )
     if ctx.who.principal in (grant.principal, grant.requester):
         raise Refused(
             "self_approval",
@@ -61,7 +64,7 @@ def revoke_grant(cmd: c.RevokeGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
     return [Draft(e.GrantRevoked(grant.id, cmd.reason), (f"principal:{grant.principal}", f"grant:{grant.id}"))]
 
 
-def issue_key(cmd: c.IssueKey, state: ViewTx, ctx: Ctx) -> list[Draft]:
+def record_key(cmd: c.RecordKey, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """One principal, one environment, at most 366 days."""
     _known(cmd.principal, state)
     if cmd.for_env not in ctx.rules.environments:
@@ -69,15 +72,17 @@ def issue_key(cmd: c.IssueKey, state: ViewTx, ctx: Ctx) -> list[Draft]:
         raise Invalid(f"for_env: {cmd.for_env!r} is no environment.", next_step=f"one of {known}.")
     if not ctx.now < cmd.expires <= ctx.now + MAX_KEY_LIFE:
         raise Invalid(f"expires: {time_text(cmd.expires)} is not within 366 days.", next_step="choose an earlier day.")
-    fact = e.KeyIssued(ctx.ids[0], cmd.principal, cmd.for_env, cmd.expires, cmd.secret)
-    return [Draft(fact, (f"principal:{cmd.principal}", f"key:{ctx.ids[0]}"), cmd.for_env)]
+    fact = e.KeyIssued(cmd.key, cmd.principal, cmd.for_env, cmd.expires, cmd.secret)
+    return [Draft(fact, (f"principal:{cmd.principal}", f"key:{cmd.key}"), cmd.for_env)]
 
 
 def revoke_key(cmd: c.RevokeKey, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Revoking is final."""
     key = view.key(state, cmd.key)
     if key is None:
-        raise NotFound(f"no key {cmd.key}.", next_step="`affidavit access grants` lists grants; keys are shown when issued.")
+        raise NotFound(
+            f"no key {cmd.key}.", next_step="`affidavit access grants` lists grants; keys are shown when issued."
+        )
     if key.revoked:
         raise Refused("already_revoked", f"key {key.id} was revoked {key.revoked}.", next_step="nothing to do.")
     return [Draft(e.KeyRevoked(key.id), (f"principal:{key.principal}", f"key:{key.id}"), key.env)]
@@ -92,7 +97,9 @@ def adopt_rules(cmd: c.AdoptRules, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Only a proposed text, and not by its proposer."""
     row = state.one("SELECT proposer, bytes FROM {proposal} WHERE text = ?", cmd.text)
     if row is None:
-        raise NotFound(f"no proposed rules have the digest {cmd.text}.", next_step="propose them: affidavit access propose-rules.")
+        raise NotFound(
+            f"no proposed rules have the digest {cmd.text}.", next_step="propose them: affidavit access propose-rules."
+        )
     if row[0] == ctx.who.principal:
         raise Refused(
             "self_approval", "the proposer of rules cannot adopt them.", next_step="another administrator adopts them.",

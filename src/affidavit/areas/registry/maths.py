@@ -89,7 +89,7 @@ class Replay:
         return self.over == 0
 
 
-def decimal6(x: float | int | Decimal) -> str:
+def decimal6(x: float | Decimal) -> str:
     """The canonical decimal string of ``x`` with exactly six places, e.g. ``0.500000``; never ``-0.000000``.
 
     Rounds the exact value half to even (IEEE 754-2019, roundTiesToEven). Compare metrics and bounds after this.

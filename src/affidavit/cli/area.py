@@ -1,0 +1,98 @@
+"""``affidavit AREA VERB``: every request of an area as a command, derived from its declaration."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from affidavit.areas.catalog import catalog
+from affidavit.bootstrap import open_workspace
+from affidavit.cli import show
+from affidavit.cli.parsing import Parser, common, subparsers
+from affidavit.core.area import Query, Request
+from affidavit.core.codec import Field, plan
+from affidavit.core.fields import check_text
+from affidavit.service.executor import Done
+from affidavit.service.intake import request_of, text_value, upload_of
+
+RESERVED = {"by", "json", "workspace", "verb", "area_verb", "command_id"}
+
+
+def parser_of(area: str) -> Parser:
+    """The parser of an area: one sub-command per request that doors offer."""
+    known = catalog()
+    parser = Parser(prog=f"affidavit {area}", description=known.areas[area].summary)
+    verbs = subparsers(parser)
+    for verb, cls in known.requests(area).items():
+        if not cls.internal:
+            sub = verbs.add_parser(verb, help=cls.summary(), description=cls.__doc__, parents=[common()])
+            _add_fields(sub, cls)
+            sub.set_defaults(request=cls)
+    return parser
+
+
+def _add_fields(parser: argparse.ArgumentParser, cls: type[Request]) -> None:
+    first = True
+    for field in plan(cls).fields:
+        name, says = f"field_{field.name}", _says(cls, field)
+        if first and field.required and not field.schema.startswith(("[", "{")):
+            parser.add_argument(name, metavar=field.name.upper(), nargs=1, help=says)
+        else:
+            flag = "--" + field.name.replace("_", "-")
+            parser.add_argument(flag, dest=name, metavar=_metavar(field), action="append", required=field.required, help=says)
+        first = False
+    if not issubclass(cls, Query):
+        parser.add_argument("--command-id", help="id of an earlier try, to repeat it safely")
+
+
+def _metavar(field: Field) -> str:
+    if field.schema.startswith("{") and "regex" not in field.schema and field.schema.count(": ") == 1:
+        return "KEY=VALUE"
+    return {"time": "TIME", "vault": "TEXT", "bool": "true|false"}.get(field.schema, "VALUE")
+
+
+def _says(cls: type[Request], field: Field) -> str:
+    kind = field.schema.split("<")[0]
+    if upload_of(cls, field.name) is not None:
+        kind = "path of a file"
+    elif field.schema.startswith("enum"):
+        kind = field.schema[5:-1].replace("|", ", ")
+    elif kind == "vault":
+        kind = "private text, kept in the vault"
+    elif field.schema.startswith("["):
+        kind = "repeatable"
+    elif kind.startswith("{"):
+        kind = "key=value, repeatable, or JSON"
+    return (kind + ("" if field.required else "; optional")).replace("%", "%%")
+
+
+def run(area: str, args: list[str]) -> int:
+    """Parse, execute or answer, print. The command line waits until its entries are published."""
+    given = parser_of(area).parse_args(args)
+    cls: type[Request] = given.request
+    values: dict[str, Any] = {}
+    for field in plan(cls).fields:
+        texts = getattr(given, f"field_{field.name}")
+        if texts is not None:
+            values[field.name] = texts[0] if upload_of(cls, field.name) else text_value(field, texts)
+    for field in plan(cls).fields:
+        if field.private and isinstance(values.get(field.name), str):
+            check_text(field.name, values[field.name])
+    workspace = open_workspace(given.workspace, by=given.by)
+    try:
+        options = {"wait": "published"}
+        if getattr(given, "command_id", None):
+            options["command_id"] = given.command_id
+        found = workspace.do(request_of(workspace, cls, values), **options)  # type: ignore[arg-type]
+    finally:
+        workspace.close()
+    if isinstance(found, Done):
+        if given.json:
+            show.print_json(show.done_row(found))
+        else:
+            show.print_done(found)
+    elif given.json:
+        show.print_json(found)
+    else:
+        show.print_value(found)
+    return 0

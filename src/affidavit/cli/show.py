@@ -1,0 +1,88 @@
+"""Printing results: one JSON document with ``--json``, else lines a person reads."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from affidavit.core import codec
+from affidavit.core.envelope import Record
+from affidavit.core.fields import time_text
+from affidavit.service.executor import Done
+
+
+def record_row(record: Record) -> dict[str, Any]:
+    """A record as a JSON object; private fields show their vault id."""
+    head = record.head
+    row: dict[str, Any] = {
+        "index": record.index, "tag": head.tag, "at": time_text(head.at), "actor": head.actor, "stream": head.stream,
+        "seq": head.seq, "refs": list(head.refs), "data": codec.dump_object(record.fact),
+    }  # fmt: skip
+    private = {k: v.vault for k, v in codec.private_fields(record.fact).items()}
+    return row | ({"private": private} if private else {}) | ({"cause": head.cause} if head.cause is not None else {})
+
+
+def done_row(done: Done) -> dict[str, Any]:
+    """The outcome of a command as a JSON object."""
+    row: dict[str, Any] = {
+        "command": done.command_id, "repeated": done.repeated, "entries": [record_row(r) for r in done.records]
+    }  # fmt: skip
+    if isinstance(done.result, (dict, list, str, int)):
+        row["result"] = done.result
+    return row
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def print_value(value: Any, indent: str = "") -> None:
+    """A JSON value as indented lines; a list of flat objects as a table."""
+    if isinstance(value, str) and "\n" in value:
+        print(value)
+    elif isinstance(value, list) and value and all(_flat(v) for v in value):
+        _table(value, indent)
+    elif isinstance(value, list):
+        if not value:
+            print(f"{indent}none")
+        for item in value:
+            print_value(item, indent)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, (dict, list)) and item:
+                print(f"{indent}{key}:")
+                print_value(item, indent + "  ")
+            else:
+                print(f"{indent}{key}: {_cell(item)}")
+    else:
+        print(f"{indent}{_cell(value)}")
+
+
+def print_done(done: Done) -> None:
+    """What a command left in the log."""
+    if done.repeated:
+        print("accepted before under this command id:")
+    for record in done.records:
+        print(f"entry {record.index}  {record.head.tag}  {time_text(record.head.at)}")
+        print_value({k: v for k, v in codec.dump_object(record.fact).items() if not isinstance(v, (list, dict))}, "  ")
+    if isinstance(done.result, (dict, list, str, int)):
+        print_value(done.result)
+
+
+def _flat(value: Any) -> bool:
+    return isinstance(value, dict) and not any(isinstance(v, (dict, list)) and v for v in value.values())
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == [] or value == {}:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _table(rows: list[dict[str, Any]], indent: str) -> None:
+    names = list(dict.fromkeys(k for row in rows for k in row))
+    cells = [[_cell(row.get(n)) for n in names] for row in rows]
+    widths = [max(len(n), *(len(c[i]) for c in cells)) for i, n in enumerate(names)]
+    for line in [names, *cells]:
+        print(indent + "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,1 @@
+"""The single door: execute, react, measure, assess, publish, rebuild."""

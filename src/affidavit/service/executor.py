@@ -1,0 +1,331 @@
+"""``execute``: the only writer. Check, lock, read, decide, append, apply, react, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from affidavit.core import canonical, codec, envelope
+from affidavit.core import digest as digests
+from affidavit.core.area import Command, Ctx, Request, Who
+from affidavit.core.envelope import Auth, Cmd, Draft, Head, Record
+from affidavit.core.errors import Busy, Invalid, NotAllowed, NotFound, Refused, StoreDown
+from affidavit.core.fields import VaultText, parse_time, time_text
+from affidavit.core.findings import Outcome
+from affidavit.core.ledger_facts import ClockCorrected, RequestRefused
+from affidavit.core.ports import Tx
+from affidavit.core.rules import Rules
+from affidavit.service import gate
+from affidavit.areas.catalog import Catalog
+from affidavit.service.reactions import Reactions
+from affidavit.service.readings import Reading, RulesBook
+from affidavit.service.refusals import Refusals
+from affidavit.service.sealing import SealedCommand, new_id, seal, seal_request
+from affidavit.service.stores import Stores
+
+CLOCK_TOLERANCE_S = 60.0
+DRAWN_IDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an accepted command left in the log.
+
+    ``repeated``: the command id was accepted before. ``result`` is what a measure gives back beside its
+    record (a loaded model, a key shown once); it is stored nowhere.
+    """
+
+    command_id: str
+    records: tuple[Record, ...]
+    repeated: bool = False
+    size: int = 0
+    result: Any = None
+
+    @property
+    def facts(self) -> tuple[Any, ...]:
+        return tuple(r.fact for r in self.records)
+
+
+@dataclass(slots=True)
+class Job:
+    """One command on its way through ``execute``."""
+
+    name: str
+    sealed: SealedCommand
+    command_id: str
+    who: Who
+    drill: bool
+    now: datetime
+    env: str | None
+    expect: Mapping[str, int] = field(default_factory=dict)
+
+
+class Executor:
+    """Executes commands on a set of stores."""
+
+    def __init__(self, stores: Stores, catalog: Catalog) -> None:
+        self.stores, self.catalog = stores, catalog
+        self.book = RulesBook(stores.objects, catalog)
+        self.refusals = Refusals(stores)
+        self.reactions = Reactions(self)
+        self._anchor = (stores.clock.now(), stores.clock.monotonic_s())
+
+    def execute(
+        self,
+        command: Command,
+        who: Who,
+        *,
+        command_id: str | None = None,
+        drill: bool = False,
+        expect: Mapping[str, int] | None = None,
+    ) -> Done:
+        """Decide a command and append its facts, all or none.
+
+        ``expect`` maps streams to the number of entries the caller saw in them (optimistic check).
+        Raises ``Invalid``, ``NotFound``, ``NotAllowed``, ``Refused``, ``Busy`` or ``StoreDown``; the
+        same ``command_id`` may be sent again after any of them.
+        """
+        now = self._now()
+        command_id = command_id or new_id(self.stores, now)
+        name = self.catalog.name_of(type(command))
+        sealed = seal(self.stores, name, command, command_id)
+        job = Job(name, sealed, command_id, who, drill, now, sealed.command.env, expect or {})
+        try:
+            return self._locked(job)
+        except (Invalid, NotFound, NotAllowed, Refused, Busy) as e:
+            # Not after StoreDown: the commit may have reached the disk, and its texts must outlive it.
+            with suppress(StoreDown):
+                self.stores.vault.discard(command_id)
+            if isinstance(e, (Refused, NotAllowed)):
+                self._refuse(job, e)
+            raise
+
+    def rehearse(self, command: Command, who: Who) -> list[Draft]:
+        """Decide without appending: what the command would record, or the refusal it would meet."""
+        now = self._now()
+        checked = _plain(command)
+        with self.stores.entries.read() as tx:
+            reading = Reading(tx, self.catalog, self.book)
+            rules = reading.rules_at(now)
+            job = Job(self.catalog.name_of(type(command)), SealedCommand(checked, ""), "", who, False, now, command.env)
+            self._authorise(reading, rules, job, command)
+            return self.decide(reading, rules, job, checked)
+
+    def _locked(self, job: Job) -> Done:
+        with self.stores.entries.write() as tx:
+            reading = Reading(tx, self.catalog, self.book)
+            earlier = self._earlier(reading, job)
+            if earlier is not None:
+                return earlier
+            job.now = self._check_clock(reading, job)
+            self._check_expected(reading, job)
+            rules = reading.rules_at(job.now)
+            command = job.sealed.command
+            self._authorise(reading, rules, job, command)
+            drafts = self.decide(reading, rules, job, command)
+            if not drafts:
+                raise Invalid(f"{job.name} decided nothing.", next_step="report this: a command leaves a fact.")
+            area = self.catalog.area_of(type(command)).name
+            records = self.append(tx, reading, job, drafts, self.rules_digest(area, rules))
+            self.reactions.react(tx, reading, rules, records, 1)
+            size = tx.size()
+        self._anchor = (self.stores.clock.now(), self.stores.clock.monotonic_s())
+        return Done(job.command_id, tuple(records), size=size)
+
+    def decide(self, reading: Reading, rules: Rules, job: Job, command: Command) -> list[Draft]:
+        area, decide = self.catalog.decide_of(type(command))
+        outcomes: Mapping[str, Mapping[str, Outcome]] = {}
+        if command.gated:
+            model, number, to = command.candidate(reading.view(area.name))
+            outcomes = gate.outcomes(reading, self.stores.entries, rules, model, number, to, job.now)
+        ctx = self.ctx(reading, rules, job, command, outcomes)
+        return decide(command, reading.view(area.name), ctx)
+
+    def ctx(self, reading: Reading, rules: Rules, job: Job, command: Command, outcomes: Any) -> Ctx:
+        ids = tuple(new_id(self.stores, job.now) for _ in range(DRAWN_IDS))
+        ask = reading.asker(type(command))
+        return Ctx(
+            job.who, job.now, reading.tx.size(), rules, ids, ask, reading.rules_at, outcomes, rules.digest, job.drill
+        )
+
+    def authorise(self, request: Request, who: Who) -> None:
+        """Raise ``NotAllowed`` (and record the denial) unless ``who`` may make the request."""
+        now = self._now()
+        job = Job(self.catalog.name_of(type(request)), SealedCommand(request, ""), new_id(self.stores, now), who, False,
+                  now, request.env)  # fmt: skip
+        try:
+            with self.stores.entries.read() as tx:
+                reading = Reading(tx, self.catalog, self.book)
+                self._authorise(reading, reading.rules_at(now), job, request)
+        except NotAllowed as e:
+            job.sealed = seal_request(job.name, request)
+            self._refuse(job, e)
+            raise
+
+    def _authorise(self, reading: Reading, rules: Rules, job: Job, command: Request) -> None:
+        who, at = job.who, time_text(job.now)
+        if who.how == "policy":
+            return
+        if who.env is not None and job.env is not None and who.env != job.env:
+            raise NotAllowed(
+                f"this key is bound to {who.env}, the request is for {job.env}.",
+                next_step=f"use a key of {job.env}.",
+            )
+        env = job.env if job.env is not None else who.env
+        roles = reading.ask("access.roles_of", who.principal, env, at)
+        if not rules.allows(roles, command.permission):
+            held = ", ".join(r for r in roles if r != "everyone") or "no role"
+            carriers = (
+                ", ".join(r for r, p in rules.roles.items() if rules.allows((r,), command.permission)) or "no role"
+            )
+            raise NotAllowed(
+                f"{who.principal} holds {held} in {env or 'any environment'}; {command.permission} is carried by {carriers}.",
+                next_step="ask for a role: affidavit access request-grant.",
+            )
+
+    def _earlier(self, reading: Reading, job: Job) -> Done | None:
+        """The outcome of the same command id, if it was decided before. Refusals are raised again."""
+        rows = reading.view("log").rows("SELECT idx FROM {meta} WHERE cmd = ? ORDER BY part", job.command_id)
+        if not rows:
+            return None
+        first, last = rows[0][0], rows[-1][0]
+        bodies = self.stores.entries.entries(first, last + 1)
+        records = tuple(envelope.decode(first + i, b) for i, b in enumerate(bodies))
+        refusal = records[0].fact
+        if isinstance(refusal, RequestRefused):
+            raise Refused(refusal.code, f"{job.name} was refused before: {refusal.code}.",
+                          next_step="change what was wrong and send it under a fresh id.", controls=refusal.controls)  # fmt: skip
+        if records[0].head.cmd.digest != job.sealed.digest:
+            raise Invalid(
+                f"the command id {job.command_id} was used for another command.",
+                next_step="draw a fresh id for a new command.",
+            )
+        return Done(job.command_id, records, repeated=True, size=reading.tx.size())
+
+    def _check_expected(self, reading: Reading, job: Job) -> None:
+        for stream, seen in job.expect.items():
+            found = reading.next_seq(stream)
+            if found != seen:
+                raise Busy(f"{stream} has {found} entries, you saw {seen}.", next_step="read again, then decide again.")
+
+    def _now(self) -> datetime:
+        return self.stores.clock.now()
+
+    def _check_clock(self, reading: Reading, job: Job) -> datetime:
+        """The time to record: not behind the newest entry, and not running away from the monotonic clock."""
+        now = self._now()
+        if self.stores.clock.kind == "system":
+            wall, mono = self._anchor
+            gained = (now - wall).total_seconds() - (self.stores.clock.monotonic_s() - mono)
+            if gained > CLOCK_TOLERANCE_S:
+                raise Refused(
+                    "clock_ahead", f"the wall clock gained {gained:.0f} s on the monotonic clock since the last entry.",
+                    next_step="check the clock, then `affidavit log correct-clock --reason …` or restart the process.",
+                )  # fmt: skip
+        last = reading.last_at()
+        if last is not None and now < (newest := parse_time(last)):
+            if newest - now > timedelta(seconds=1):
+                raise Refused(
+                    "clock_behind", f"the clock says {time_text(now)}, the newest entry is of {last}.",
+                    next_step="set the clock right; if the log ran ahead: `affidavit log correct-clock --reason …`.",
+                )  # fmt: skip
+            return newest
+        return now
+
+    def rules_digest(self, area: str, rules: Rules | None) -> str:
+        code = self.catalog.code_digests.get(area, "sha256:" + "0" * 64)
+        return digests.of_bytes(canonical.encode({"code": code, "rules": rules.digest if rules else "none"}))
+
+    def append(
+        self, tx: Tx, reading: Reading, job: Job, drafts: list[Draft], rules: str, cause: int | None = None
+    ) -> list[Record]:
+        index, bodies, records = tx.size(), [], []
+        seqs: dict[str, int] = {}
+        for part, draft in enumerate(drafts):
+            seq = seqs.get(draft.stream)
+            seq = reading.next_seq(draft.stream) if seq is None else seq + 1
+            seqs[draft.stream] = seq
+            cls = type(draft.fact)
+            head = Head(
+                log=self.stores.origin, stream=draft.stream, seq=seq, tag=cls.TAG, v=cls.V, at=job.now,
+                cmd=Cmd(job.command_id, job.sealed.digest, part + 1, len(drafts)), actor=job.who.principal,
+                auth=Auth(job.who.how, job.who.ref), refs=tuple(dict.fromkeys(draft.refs)), rules=rules,
+                env=draft.env or job.env, cause=cause, drill=True if job.drill else None,
+            )  # fmt: skip
+            body = envelope.encode(head, draft.fact)
+            bodies.append(body)
+            records.append(envelope.decode(index + part, body))
+        tx.append(bodies)
+        for record in records:
+            self.catalog.apply(tx, record)
+        return records
+
+    def append_facts(
+        self, tx: Tx, drafts: list[Draft], who: Who, *, cause: int | None = None, area: str = "", drill: bool = False
+    ) -> list[Record]:
+        """Append facts of the service itself (opening, refusals, drills) as one command."""
+        now = self._now()
+        reading = Reading(tx, self.catalog, self.book)
+        last = reading.last_at()
+        if last is not None and not any(isinstance(d.fact, ClockCorrected) for d in drafts):
+            now = max(now, parse_time(last))
+        body = canonical.encode(
+            [canonical.decode(envelope.encode(_blank(self.stores.origin, now, d), d.fact)) for d in drafts]
+        )
+        job = Job(
+            "service", SealedCommand(None, digests.of_bytes(body)), new_id(self.stores, now), who, drill, now, None
+        )
+        digest = reading.ask("access.rules_in_force", time_text(now)) if "access" in self.catalog.areas else None
+        return self.append(
+            tx, reading, job, drafts, self.rules_digest(area, self.book.of(digest) if digest else None), cause
+        )
+
+    def _refuse(self, job: Job, e: Refused | NotAllowed) -> None:
+        """Record a refusal once per (principal, rule, target, hour); repeats are counted."""
+        code = e.code if isinstance(e, Refused) else "denied"
+        controls = e.controls if isinstance(e, Refused) else ("AI-03.1",)
+        if code in ("clock_ahead", "clock_behind"):
+            return
+        if not self.refusals.first(job.who.principal, job.name, code, job.sealed.command, job.now):
+            return
+        fact = RequestRefused(job.name, code, controls, self.refusals.seal_digest(job.command_id, job.sealed.digest))
+        with self.stores.entries.write() as tx:
+            reading = Reading(tx, self.catalog, self.book)
+            if self._has(reading, job.command_id):
+                return
+            job.now = max(job.now, parse_time(reading.last_at() or time_text(job.now)))
+            area = job.name.split(".")[0]
+            refs = (f"refusal:{area}", f"principal:{job.who.principal}")
+            digest = self.rules_digest(area, reading.rules_at(job.now))
+            self.append(tx, reading, job, [Draft(fact, refs)], digest)
+
+    @staticmethod
+    def policy(rules: Rules) -> Who:
+        """The principal a reaction acts as: the rules in force themselves."""
+        return Who(f"policy:{rules.digest.removeprefix('sha256:')[:16]}", "policy")
+
+    def record(self, index: int) -> Record:
+        """The committed entry of an index."""
+        return envelope.decode(index, next(iter(self.stores.entries.entries(index, index + 1))))
+
+    @staticmethod
+    def _has(reading: Reading, command_id: str) -> bool:
+        return reading.view("log").one("SELECT 1 FROM {meta} WHERE cmd = ?", command_id) is not None
+
+
+def _plain(command: Command) -> Any:
+    """A checked command with stand-in commitments: rehearsals write nothing, not even to the vault."""
+    checked = codec.checked(command)
+    zero = {f: VaultText(t.text, "sha256:" + "0" * 64, "0" * 8 + "-0000-0000-0000-" + "0" * 12)
+            for f, t in codec.private_fields(checked).items()}  # fmt: skip
+    return replace(checked, **zero) if zero else checked
+
+
+def _blank(origin: str, at: datetime, draft: Draft) -> Head:
+    zero = "sha256:" + "0" * 64
+    cls = type(draft.fact)
+    cmd = Cmd("0" * 8 + "-0000-0000-0000-" + "0" * 12, zero, 1, 1)
+    return Head(origin, draft.stream, 0, cls.TAG, cls.V, at, cmd, "p-" + "0" * 32, Auth("policy"), draft.refs, zero)

@@ -1,0 +1,45 @@
+"""The ports a workspace runs on, handed in by ``bootstrap``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from affidavit.core.ports import Clock, EntryStore, HeadStore, ObjectStore, Signer, TileStore, Vault
+
+
+class Operational(Protocol):
+    """Small tables that are neither facts nor derived (last use, counters): each row carries a MAC."""
+
+    def get(self, table: str, key: str) -> dict[str, Any] | None:
+        """The row, or None; ``Tampered`` if its MAC does not fit."""
+
+    def put(self, table: str, key: str, value: dict[str, Any]) -> None:
+        """Write the row durably."""
+
+    def delete(self, table: str, key: str) -> None:
+        """Remove the row; absent is success."""
+
+    def rows(self, table: str) -> list[tuple[str, dict[str, Any]]]:
+        """Every row of a table by key."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Everything a workspace writes to, and the draws it may make."""
+
+    origin: str
+    entries: EntryStore
+    tiles: TileStore
+    head: HeadStore
+    objects: ObjectStore
+    vault: Vault
+    operational: Operational
+    clock: Clock
+    log_signer: Signer
+    artifact_signer: Signer
+    publish_lock: Callable[[], AbstractContextManager[None]]
+    random: Callable[[int], bytes]
+    timestamp: Callable[[bytes, int], None] | None = None

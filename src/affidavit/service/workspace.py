@@ -1,0 +1,247 @@
+"""The workspace: every request of every area, derived from one declaration, for the Python door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from datetime import datetime
+from io import BytesIO
+from typing import Any, Literal
+
+from affidavit.areas.catalog import Catalog
+from affidavit.core import codec, envelope
+from affidavit.core.area import Command, Ctx, Measure, Query, Request, Who
+from affidavit.core.envelope import Draft, Record
+from affidavit.core.errors import Invalid, NotAllowed, NotFound
+from affidavit.core.fields import Attachment, parse_time, time_text
+from affidavit.core.findings import Finding, Period
+from affidavit.ledger.checkpoint import Checkpoint
+from affidavit.ledger.merkle import leaf_hash
+from affidavit.ledger.notes import sign_note
+from affidavit.ledger.proofs import Accepted, Receipt
+from affidavit.ledger.reader import TileReader
+from affidavit.service import assessor
+from affidavit.service.executor import Executor, Done
+from affidavit.service.measuring import measure
+from affidavit.service.publisher import Published, open_head, publish
+from affidavit.service.readings import Reading
+from affidavit.service.stores import Stores
+
+Wait = Literal["accepted", "published", "anchored"]
+
+
+class AreaDoor:
+    """``ws.registry.promote(...)``: one method per verb of the area."""
+
+    def __init__(self, workspace: Workspace, area: str) -> None:
+        self._workspace, self._area = workspace, area
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        requests = self._workspace.catalog.requests(self._area)
+        cls = requests.get(verb.replace("_", "-"))
+        if cls is None:
+            raise AttributeError(f"{self._area} has no {verb}; it has {', '.join(sorted(requests))}")
+
+        def call(*args: Any, by: Who | str | None = None, **fields: Any) -> Any:
+            names = [f.name for f in codec.plan(cls).fields]
+            given = {**dict(zip(names, args, strict=False)), **fields}
+            options = {
+                k: given.pop(k) for k in ("command_id", "drill", "expect", "wait") if k in given and k not in names
+            }
+            return self._workspace.do(build(self._workspace, cls, given), by, **options)
+
+        call.__name__, call.__doc__ = verb, cls.__doc__
+        return call
+
+
+def build(workspace: Workspace, cls: type[Request], given: dict[str, Any]) -> Request:
+    """A request from Python values: times may be ``datetime``, attachments paths or bytes."""
+    from affidavit.service.intake import request_of
+
+    return request_of(workspace, cls, given)
+
+
+class Workspace:
+    """A ledger with everything around it. Use ``affidavit.open_workspace`` or ``affidavit.init``."""
+
+    def __init__(self, stores: Stores, catalog: Catalog, who: Who | None = None) -> None:
+        self.stores, self.catalog, self.who = stores, catalog, who
+        self.executor = Executor(stores, catalog)
+
+    def __getattr__(self, name: str) -> AreaDoor:
+        if name.startswith("_") or name not in self.catalog.areas:
+            raise AttributeError(name)
+        return AreaDoor(self, name)
+
+    def acting(self, who: Who) -> Workspace:
+        """The same workspace, acting as another principal."""
+        other = Workspace.__new__(Workspace)
+        other.__dict__.update(self.__dict__)
+        other.who = who
+        return other
+
+    def do(
+        self,
+        request: Request,
+        by: Who | str | None = None,
+        *,
+        wait: Wait = "accepted",
+        local: bool = True,
+        **options: Any,
+    ) -> Any:
+        """Execute a command, run a measure or answer a query, as ``by`` (a ``Who`` or a principal's name)."""
+        who = self.known(by)
+        if isinstance(request, Query):
+            return self.answer(request, who)
+        if isinstance(request, Measure):
+            outcome = measure(self.executor, request, who, local=local, **options)
+        elif isinstance(request, Command):
+            outcome = self.executor.execute(request, who, **options)
+        else:
+            raise Invalid(f"{type(request).__name__} is no request.", next_step="use a command, query or measure.")
+        if wait != "accepted":
+            self.publish()
+        return outcome
+
+    def known(self, by: Who | str | None) -> Who:
+        """The caller: given, named, or the one the workspace acts as. Raises ``NotAllowed`` or ``NotFound``."""
+        if isinstance(by, Who):
+            return by
+        if isinstance(by, str):
+            return self.as_named(by)
+        if self.who is None:
+            raise NotAllowed("nobody is signed in.", next_step="set AFFIDAVIT_KEY, or use --as NAME.")
+        return self.who
+
+    def as_named(self, name: str) -> Who:
+        """The principal of a name, by the operating system's word alone (recorded as ``os-user``)."""
+        found = []
+        for vault_id, _owner, field, state in self.stores.vault.all():
+            if field == "name" and state == "present":
+                record = self.stores.vault.get(vault_id)
+                if record is not None and record[0] == name:
+                    found.append(self.ask("access.principal_named", vault_id))
+        found = [p for p in found if p]
+        if len(found) != 1:
+            problem = f"{len(found)} principals are named {name!r}." if found else f"no principal is named {name!r}."
+            raise NotFound(problem, next_step="`affidavit access register-principal`, or give the id p-….")
+        return Who(found[0], "os-user")
+
+    def answer(self, query: Query, who: Who) -> Any:
+        """The answer to a query, after its permission was checked."""
+        query = codec.checked(query)
+        self.executor.authorise(query, who)
+        now = self.stores.clock.now()
+        with self.stores.entries.read() as tx:
+            reading = Reading(tx, self.catalog, self.executor.book)
+            rules = reading.rules_at(now)
+            area = self.catalog.area_of(type(query)).name
+            ctx = Ctx(who, now, tx.size(), rules, (), reading.asker(type(query)), reading.rules_at)
+            if hasattr(query, "candidate"):
+                from dataclasses import replace
+
+                from affidavit.service import gate
+
+                model, number, to = query.candidate(reading.view(area))
+                ctx = replace(ctx, gate=gate.outcomes(reading, self.stores.entries, rules, model, number, to, now))
+            found = self.catalog.query_of(type(query))(query, reading.view(area), ctx)
+        return codec.dump_object(found) if is_dataclass(found) and not isinstance(found, type) else found
+
+    def ask(self, name: str, *args: Any) -> Any:
+        """An answer by name, as another area would get it."""
+        with self.stores.entries.read() as tx:
+            return Reading(tx, self.catalog, self.executor.book).ask(name, *args)
+
+    def attach(self, body: bytes, type_: str, kind: str) -> Attachment:
+        """Store bytes as an attachment, before the command that names it."""
+        digest, size = self.stores.objects.put(BytesIO(body))
+        return Attachment(digest, size, type_, kind)
+
+    def publish(self) -> Published:
+        """Publish every accepted entry; counters of refusals whose hour is over are settled first."""
+        self.settle()
+        return publish(self.stores)
+
+    def settle(self) -> None:
+        """Append the counts of repeated refusals of past hours."""
+        due = self.executor.refusals.due(self.stores.clock.now())
+        drafts = [d for _, d in due if d is not None]
+        if drafts:
+            with self.stores.entries.write() as tx:
+                rules = Reading(tx, self.catalog, self.executor.book).rules_at(self.stores.clock.now())
+                self.executor.append_facts(tx, drafts, self.executor.policy(rules))
+        self.executor.refusals.settled([k for k, _ in due])
+
+    def assess(
+        self, start: datetime, end: datetime, as_of: int | None = None, only: tuple[str, ...] = ()
+    ) -> list[Finding]:
+        """Findings of the controls for a period (management's self-test)."""
+        return assessor.assess_period(self.executor, Period(start, end), as_of, only)
+
+    def drill(self, control: str, by: Who | str | None = None) -> Record:
+        """Play a control's known-bad case; the entry says whether it was caught."""
+        return assessor.drill(self.executor, control, self.known(by))
+
+    def record(self, index: int) -> Record:
+        """The entry of an index. Raises ``NotFound``."""
+        bodies = list(self.stores.entries.entries(index, index + 1)) if index >= 0 else []
+        if not bodies:
+            raise NotFound(
+                f"no entry {index}; the log has {self.stores.entries.size()}.", next_step="give a smaller index."
+            )
+        return envelope.decode(index, bodies[0])
+
+    def accepted(self, outcome: Done) -> bytes:
+        """The signed promise for the last entry of an outcome: a proof of omission if it is broken."""
+        last = outcome.records[-1]
+        body = next(iter(self.stores.entries.entries(last.index, last.index + 1)))
+        note = Accepted(self.stores.origin, last.index, leaf_hash(body), last.head.at)
+        return sign_note(note.body(), self.stores.log_signer)
+
+    def receipt(self, index: int) -> bytes:
+        """The tlog-proof of a published entry. Raises ``NotFound`` before publication."""
+        note = self.stores.head.fetch(self.stores.origin)
+        head: Checkpoint | None = open_head(self.stores, note).checkpoint if note else None
+        if note is None or head is None or not 0 <= index < head.size:
+            raise NotFound(f"entry {index} is not published.", next_step="`affidavit log publish`, then ask again.")
+        proof = TileReader(self.stores.tiles.get, head.size).inclusion_proof(index)
+        return Receipt(index, tuple(proof), note).encode()
+
+    def principal_name(self, principal: str) -> str | None:
+        """The name behind a principal id, None when erased or unknown."""
+        row = self.ask("access.principal", principal)
+        record = self.stores.vault.get(row["name"]) if row else None
+        return record[0] if record else None
+
+    def key_holder(self, secret: str) -> Who:
+        """The caller an API key stands for. Raises ``NotAllowed`` for a key unknown, expired or revoked."""
+        import hashlib
+
+        try:
+            mark, env, key_id, text = secret.split("_", 3)
+        except ValueError:
+            raise NotAllowed(
+                "that is no API key.", next_step="use the key as it was shown: afk_ENV_ID_SECRET."
+            ) from None
+        found = self.ask("access.key", key_id) if mark == "afk" else None
+        digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        now = self.stores.clock.now()
+        if (
+            found is None
+            or found.secret != digest
+            or found.env != env
+            or found.revoked
+            or parse_time(found.expires) <= now
+        ):
+            raise NotAllowed("the API key is unknown, expired or revoked.", next_step="have a new one issued.")
+        self.stores.operational.put("key_use", key_id, {"last": time_text(now)})
+        return Who(found.principal, "key", key_id, env)
+
+    def append(self, drafts: list[Draft], who: Who) -> list[Record]:
+        """Append facts of the ledger itself (period closed, version changed)."""
+        with self.stores.entries.write() as tx:
+            return self.executor.append_facts(tx, drafts, who)
+
+    def close(self) -> None:
+        """Release the stores."""
+        self.stores.entries.close()
