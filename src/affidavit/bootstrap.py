@@ -24,11 +24,12 @@ from affidavit.core.envelope import Draft, split
 from affidavit.core.errors import Invalid, NotFound, Tampered
 from affidavit.core.fields import Attachment, VaultText, check_text, sealed
 from affidavit.core.ledger_facts import LedgerOpened, VersionChanged
-from affidavit.core.ports import Clock
+from affidavit.core.ports import Clock, Signer
 from affidavit.ledger.keys import Ed25519Signer
 from affidavit.service import views
 from affidavit.service.readings import Reading, parse_rules
 from affidavit.service.recovery import Recovered, recover
+from affidavit.service.sealing import new_id
 from affidavit.service.stores import Stores
 from affidavit.service.workspace import Workspace
 from affidavit.store.clock import SimulatedClock, SystemClock
@@ -38,7 +39,7 @@ from affidavit.store.head import SqliteHeadStore, default_head_dir
 from affidavit.store.hooks import Hooks
 from affidavit.store.lock import FileLock
 from affidavit.store.rowstore import RowStore
-from affidavit.store.signer import FileSigner, create_key, load_key
+from affidavit.store.signer import FileSigner, LostSigner, create_key, load_key
 from affidavit.store.sqlite import SqliteEntryStore
 from affidavit.store.vault import SqliteVault
 
@@ -111,6 +112,12 @@ def _stores(root: Path, settings: Settings, clock: Clock, hooks: Hooks | None) -
             lock.release()
 
     keys = root / "keys"
+    present = (root / "log.vkey").read_text("utf-8").strip() if (root / "log.vkey").exists() else ""
+    signer: Signer = LostSigner(present)
+    if (keys / "log.key").exists():
+        signer = FileSigner(settings.origin, keys / "log.key")
+    earlier = [FileSigner(settings.origin, k).vkey for k in sorted(keys.glob("log-*.key"))]
+    earlier += [v for v in (k.read_text("utf-8").strip() for k in sorted(keys.glob("log-*.vkey"))) if v]
     return Stores(
         origin=settings.origin,
         entries=SqliteEntryStore(root / "ledger.db", hooks=hooks),
@@ -120,7 +127,8 @@ def _stores(root: Path, settings: Settings, clock: Clock, hooks: Hooks | None) -
         vault=SqliteVault(root / "vault.db", hooks=hooks),
         operational=RowStore(root / "operational.db", load_key(keys / "operational.key")),
         clock=clock,
-        log_signer=FileSigner(settings.origin, keys / "log.key"),
+        log_signer=signer,
+        earlier_vkeys=tuple(v for v in (present, *earlier) if v and v != signer.vkey),
         artifact_signer=FileSigner(f"{settings.origin}/artifacts", keys / "artifact.key"),
         publish_lock=publish_lock,
         random=secrets.token_bytes,
@@ -232,7 +240,8 @@ def _open_ledger(stores: Stores, known: Catalog, admin: str, recovery: str, rule
     digest, size = stores.objects.put(BytesIO(text))
     principal = f"p-{secrets.token_hex(16)}"
     who = Who(principal, "os-user")
-    vault_id, key = stores.vault.put("init", "name", admin, stores.random(KEY_BYTES))
+    command_id = new_id(stores, stores.clock.now())
+    vault_id, key = stores.vault.put(command_id, "name", admin, stores.random(KEY_BYTES))
     name = sealed(VaultText(admin), commit(key, "name", admin), vault_id)
     workspace = Workspace(stores, known, who)
     opened = LedgerOpened(stores.clock.kind, __version__, stores.log_signer.vkey, recovery, stores.artifact_signer.vkey)
@@ -248,7 +257,7 @@ def _open_ledger(stores: Stores, known: Catalog, admin: str, recovery: str, rule
     ]
     with stores.entries.write() as tx:
         views.make(tx, known)
-        workspace.executor.append_facts(tx, drafts, who, area="access")
+        workspace.executor.append_facts(tx, drafts, who, area="access", command_id=command_id)
     return who
 
 
@@ -346,3 +355,46 @@ def load_model(uri: str, *, workspace: str | Path | Workspace | None = None) -> 
             )
         number = str(served["number"])
     return workspace.registry.load(f"{model}/{number}", **({"env": env} if env else {})).result
+
+
+def next_log_key(path: str | Path) -> tuple[FileSigner, Any]:
+    """A fresh log key beside the present one, and the step that puts it into its place.
+
+    A key left by an interrupted change is used again. The old key is not kept, its public half is.
+    """
+    root = Path(path).absolute()
+    settings = read_settings(root)
+    present, fresh = root / "keys" / "log.key", root / "keys" / "log-next.key"
+    if not fresh.exists():
+        create_key(fresh)
+    signer = FileSigner(settings.origin, fresh)
+
+    def install() -> None:
+        number = len(list((root / "keys").glob("log-old-*.vkey"))) + 1
+        old = (root / "log.vkey").read_bytes()
+        durable_write(root / "keys" / f"log-old-{number}.vkey", old)
+        fresh.replace(present)
+        durable_write(root / "log.vkey", (signer.vkey + "\n").encode())
+
+    return signer, install
+
+
+def adopt_moved_head(path: str | Path, by: str | None) -> int:
+    """Take the published checkpoint of a moved workspace as head; the size adopted."""
+    from affidavit.service.upkeep import adopt_head
+
+    root = Path(path).absolute()
+    settings = read_settings(root)
+    workspace = Workspace(_stores(root, settings, _clock_of(root, settings), None), catalog())
+    try:
+        who = workspace.as_named(by) if by else workspace.key_holder(os.environ.get("AFFIDAVIT_KEY", ""))
+        return adopt_head(workspace, who)
+    finally:
+        workspace.close()
+
+
+def memory_entries() -> Any:
+    """An empty entry store in memory, to replay a ledger into."""
+    from affidavit.store.memory import MemoryEntryStore
+
+    return MemoryEntryStore()

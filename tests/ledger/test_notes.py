@@ -66,9 +66,7 @@ def test_base64_of_a_key_may_contain_a_plus():
 @pytest.mark.parametrize("which", ["vkey", "secret"])
 def test_every_part_and_every_changed_byte_of_a_key_is_refused(signer, which):
     """No proper part of a key text and no change of one character is a key."""
-    text, parse = (
-        (signer.vkey, parse_vkey) if which == "vkey" else (signer.secret_key(), Ed25519Signer.from_secret_key)
-    )
+    text, parse = (signer.vkey, parse_vkey) if which == "vkey" else (signer.secret_key(), Ed25519Signer.from_secret_key)
     wrong = [text[:stop] for stop in range(len(text))] + [text[start:] for start in range(1, len(text))]
     wrong += [text[:i] + chr(ord(text[i]) + 1) + text[i + 1 :] for i in range(len(text))]
     wrong += [text + "\n", " " + text, text + "=", text.replace("+", " "), text.upper()]
@@ -288,7 +286,24 @@ def test_random_bytes_raise_only_our_errors(data):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "+5", "-1", " 7", "7 ", "7\n", "1_000", "\u0663", "0x10", "1e3", "1.0", "01", "00", "\u00b2", "9223372036854775808", "9" * 30],
+    [
+        "",
+        "+5",
+        "-1",
+        " 7",
+        "7 ",
+        "7\n",
+        "1_000",
+        "\u0663",
+        "0x10",
+        "1e3",
+        "1.0",
+        "01",
+        "00",
+        "\u00b2",
+        "9223372036854775808",
+        "9" * 30,
+    ],
 )
 def test_numbers_have_one_spelling(text):
     """What int() would take beyond plain decimal digits is refused."""

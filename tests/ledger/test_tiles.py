@@ -180,9 +180,7 @@ def test_growth_from_a_full_tile_when_partials_were_collected(make_log):
     assert all(log[path] == body for path, body in again.puts)
 
 
-@pytest.mark.parametrize(
-    "path", ["tile/0/001.p/44", "tile/1/000.p/1", "tile/entries/001.p/44"]
-)
+@pytest.mark.parametrize("path", ["tile/0/001.p/44", "tile/1/000.p/1", "tile/entries/001.p/44"])
 def test_growth_on_a_damaged_edge_is_refused(make_log, path):
     """Nothing is derived from an edge that does not hash to the signed root."""
     log = make_log(300)

@@ -190,7 +190,7 @@ def test_decimal6_is_idempotent_and_near(x: float) -> None:
     """Rounding what was rounded changes nothing; the error is at most half a unit of the last place."""
     text = decimal6(x)
     assert decimal6(Decimal(text)) == text and text != "-0.000000"
-    assert abs(Decimal(text) - Decimal(x)) <= Decimal("0.0000005")
+    assert abs(Decimal(text) - Decimal(str(x))) <= Decimal("0.0000005")
 
 
 def test_replay_within_and_over_tolerance() -> None:

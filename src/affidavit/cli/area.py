@@ -39,7 +39,9 @@ def _add_fields(parser: argparse.ArgumentParser, cls: type[Request]) -> None:
             parser.add_argument(name, metavar=field.name.upper(), nargs=1, help=says)
         else:
             flag = "--" + field.name.replace("_", "-")
-            parser.add_argument(flag, dest=name, metavar=_metavar(field), action="append", required=field.required, help=says)
+            parser.add_argument(
+                flag, dest=name, metavar=_metavar(field), action="append", required=field.required, help=says
+            )
         first = False
     if not issubclass(cls, Query):
         parser.add_argument("--command-id", help="id of an earlier try, to repeat it safely")

@@ -16,14 +16,18 @@ class Parser(argparse.ArgumentParser):
         raise Invalid(f"{self.prog}: {message}.", next_step=f"`{self.prog} --help` shows the options.")
 
 
-def common(*, acting: bool = True) -> argparse.ArgumentParser:
+def common(*, acting: bool = True) -> Parser:
     """``--workspace``, ``--json`` and, for commands that act, ``--as``."""
-    parent = argparse.ArgumentParser(add_help=False)
+    parent = Parser(add_help=False)
     default = os.environ.get("AFFIDAVIT_WORKSPACE", ".")
-    parent.add_argument("--workspace", metavar="DIR", default=default, help="folder of the workspace (default: %(default)s)")
+    parent.add_argument(
+        "--workspace", metavar="DIR", default=default, help="folder of the workspace (default: %(default)s)"
+    )
     parent.add_argument("--json", action="store_true", help="print one JSON document")
     if acting:
-        parent.add_argument("--as", dest="by", metavar="NAME", help="act as this principal (embedded workspace, unproven)")
+        parent.add_argument(
+            "--as", dest="by", metavar="NAME", help="act as this principal (embedded workspace, unproven)"
+        )
     return parent
 
 

@@ -17,9 +17,13 @@ def _init(args: list[str]) -> int:
 
     parser = Parser(prog="affidavit init", description="Make a workspace. The keys shown are shown once.")
     parser.add_argument("path", metavar="DIR")
-    parser.add_argument("--admin", default="administrator", metavar="NAME", help="name of the first administrator (vault)")
+    parser.add_argument(
+        "--admin", default="administrator", metavar="NAME", help="name of the first administrator (vault)"
+    )
     parser.add_argument("--origin", help="name of the log, such as example.org/risk (default: drawn)")
-    parser.add_argument("--simulated-from", metavar="TIME", help="use a simulated clock that starts here; the log says so")
+    parser.add_argument(
+        "--simulated-from", metavar="TIME", help="use a simulated clock that starts here; the log says so"
+    )
     parser.add_argument("--head", metavar="DIR", help="folder of the head store (default: the user's state folder)")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(args)
@@ -41,7 +45,9 @@ def _init(args: list[str]) -> int:
         show.print_json(row)
         return 0
     show.print_value(row)
-    print("\napi_key and recovery_key are shown this once. Keep the recovery key offline: it alone replaces a lost log key.")
+    print(
+        "\napi_key and recovery_key are shown this once. Keep the recovery key offline: it alone replaces a lost log key."
+    )
     print(f"next: affidavit access register-principal person --name NAME --workspace {given.path} --as {given.admin!r}")
     return 0
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from affidavit.core.errors import Invalid, Tampered
-from affidavit.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from affidavit.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, parse_checkpoint
 from affidavit.ledger.fields import (
     HASH_BYTES,
     base64_bytes,
@@ -58,7 +58,7 @@ class Receipt:
             check_hash(value, "hash of the proof")
         if len(self.hashes) > MAX_PROOF_HASHES:
             raise Invalid(f"A proof of {len(self.hashes)} hashes is too long.", next_step="At most 63 can occur.")
-        parse_note(self.checkpoint)
+        parse_checkpoint(parse_note(self.checkpoint).body)
 
     def encode(self) -> bytes:
         """The receipt as text, file extension ``.tlog-proof`` (C2SP tlog-proof, "Format")."""
@@ -92,7 +92,7 @@ def parse_receipt(data: bytes) -> Receipt:
 
     Raises:
         Invalid: too large, another header, an empty ``extra``, a number or hash that is not canonical, more than
-            63 hashes, or a checkpoint that is no note.
+            63 hashes, or no checkpoint behind the blank line.
 
     Source: C2SP tlog-proof, "Format".
     """

@@ -104,10 +104,10 @@ class Walk:
 
         Of a malformed bundle only the leading entries count: a wrong length makes all that follow unreadable.
         """
-        source = self._source(ENTRIES, index, width)
-        body = None if source is None else self._fetch(source)
-        if source is None or body is None:
+        opened = self._open(ENTRIES, index, width)
+        if opened is None:
             return [], None
+        source, body = opened
         entries, end = scan_bundle(body, source.width)
         whole = len(entries) == source.width and end == len(body)
         entries = entries[:width]
@@ -143,28 +143,32 @@ class Walk:
 
     # Every level: tiles and their older partial forms.
 
-    def _source(self, level: int, index: int, width: int) -> Tile | None:
+    def _open(self, level: int, index: int, width: int) -> tuple[Tile, bytes] | None:
+        """A resource that the log must have: from its partial form, else from the full one."""
         # Pruned logs: a resource below the minimum index may be absent. Until logs are pruned, each absence is a flaw.
+        wanted = Tile(level, index, width)
         source = self._listing.source(level, index, width)
-        if source is None:
-            wanted = Tile(level, index, width)
-            self._report("missing", wanted.path, wanted.first_entry, "it is part of the log and does not exist")
-        return source
+        for tile in dict.fromkeys((source, wanted.full) if source else ()):
+            body = self._fetch(tile)
+            if body is not None:
+                return tile, body
+        self._report("missing", wanted.path, wanted.first_entry, "it is part of the log and does not exist")
+        return None
 
     def _fetch(self, tile: Tile) -> bytes | None:
+        """The bytes, or None for a file that is gone: partial ones are collected while a log is verified."""
         try:
             body = self._read(tile.path)
         except NotFound:
-            self._report("missing", tile.path, tile.first_entry, "it is listed and cannot be read")
             return None
         self.tiles += 1
         return body
 
     def _load_tile(self, level: int, index: int, width: int) -> list[bytes] | None:
-        source = self._source(level, index, width)
-        body = None if source is None else self._fetch(source)
-        if source is None or body is None:
+        opened = self._open(level, index, width)
+        if opened is None:
             return None
+        source, body = opened
         try:
             return decode_tile(body, source.width)[:width]
         except Tampered as error:

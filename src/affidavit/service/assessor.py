@@ -9,12 +9,10 @@ from affidavit.core import canonical, envelope
 from affidavit.core.area import Who
 from affidavit.core.assessment import Bench, assess
 from affidavit.core.envelope import Draft, Record
-from affidavit.core.errors import Invalid, NotAllowed, NotFound
-from affidavit.core.fields import time_text
+from affidavit.core.errors import Invalid, NotFound
 from affidavit.core.findings import Facts, Finding, Period
 from affidavit.core.ledger_facts import DrillRun, LedgerOpened
 from affidavit.core.ports import EntryStore
-from affidavit.core.rules import Rules
 from affidavit.service.executor import Executor
 from affidavit.service.readings import Reading
 
@@ -77,12 +75,12 @@ def drill(executor: Executor, control_id: str, who: Who) -> Record:
     The planted facts exist in memory only; the entry is marked as a drill.
     """
     (control,) = chosen(executor.catalog, [control_id])
+    executor.permit(who, "audit.drill")
     now = executor.stores.clock.now()
     item, planted, attribute = control.check.known_bad(now)
     with executor.stores.entries.read() as tx:
         reading = Reading(tx, executor.catalog, executor.book)
         rules = reading.rules_at(now)
-        _allowed(reading, who, time_text(now), rules)
     facts = Facts((), rules.parameters)
     for cls in {*control.check.needs, DrillRun, LedgerOpened}:
         for record in planted.all(cls):
@@ -94,11 +92,3 @@ def drill(executor: Executor, control_id: str, who: Who) -> Record:
         return executor.append_facts(tx, [Draft(fact, (f"control:{control_id}",))], who, area=control.area, drill=True)[
             0
         ]
-
-
-def _allowed(reading: Reading, who: Who, at: str, rules: Rules) -> None:
-    roles = reading.ask("access.roles_of", who.principal, None, at)
-    if not rules.allows(roles, "audit.drill"):
-        raise NotAllowed(
-            f"{who.principal} may not run drills (audit.drill).", next_step="ask for a role that carries it."
-        )

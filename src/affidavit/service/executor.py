@@ -13,7 +13,7 @@ from affidavit.core import digest as digests
 from affidavit.core.area import Command, Ctx, Request, Who
 from affidavit.core.envelope import Auth, Cmd, Draft, Head, Record
 from affidavit.core.errors import Busy, Invalid, NotAllowed, NotFound, Refused, StoreDown
-from affidavit.core.fields import VaultText, parse_time, time_text
+from affidavit.core.fields import Token, VaultText, parse_time, time_text
 from affidavit.core.findings import Outcome
 from affidavit.core.ledger_facts import ClockCorrected, RequestRefused
 from affidavit.core.ports import Tx
@@ -61,6 +61,13 @@ class Job:
     now: datetime
     env: str | None
     expect: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _LedgerRequest(Request):
+    """Stands for an action on the ledger itself, which no area declares."""
+
+    permission: Token  # type: ignore[misc]
 
 
 class Executor:
@@ -153,15 +160,22 @@ class Executor:
 
     def authorise(self, request: Request, who: Who) -> None:
         """Raise ``NotAllowed`` (and record the denial) unless ``who`` may make the request."""
+        name = self.catalog.name_of(type(request))
+        self._permit(name, request, who)
+
+    def permit(self, who: Who, permission: str) -> None:
+        """Raise ``NotAllowed`` (and record the denial) unless ``who`` holds a permission of the ledger itself."""
+        self._permit(permission, _LedgerRequest(permission), who)
+
+    def _permit(self, name: str, request: Request, who: Who) -> None:
         now = self._now()
-        job = Job(self.catalog.name_of(type(request)), SealedCommand(request, ""), new_id(self.stores, now), who, False,
-                  now, request.env)  # fmt: skip
+        sealed = seal_request(name, request)
+        job = Job(name, sealed, new_id(self.stores, now), who, False, now, request.env)
         try:
             with self.stores.entries.read() as tx:
                 reading = Reading(tx, self.catalog, self.book)
                 self._authorise(reading, reading.rules_at(now), job, request)
         except NotAllowed as e:
-            job.sealed = seal_request(job.name, request)
             self._refuse(job, e)
             raise
 
@@ -264,7 +278,15 @@ class Executor:
         return records
 
     def append_facts(
-        self, tx: Tx, drafts: list[Draft], who: Who, *, cause: int | None = None, area: str = "", drill: bool = False
+        self,
+        tx: Tx,
+        drafts: list[Draft],
+        who: Who,
+        *,
+        cause: int | None = None,
+        area: str = "",
+        drill: bool = False,
+        command_id: str | None = None,
     ) -> list[Record]:
         """Append facts of the service itself (opening, refusals, drills) as one command."""
         now = self._now()
@@ -276,7 +298,13 @@ class Executor:
             [canonical.decode(envelope.encode(_blank(self.stores.origin, now, d), d.fact)) for d in drafts]
         )
         job = Job(
-            "service", SealedCommand(None, digests.of_bytes(body)), new_id(self.stores, now), who, drill, now, None
+            "service",
+            SealedCommand(None, digests.of_bytes(body)),
+            command_id or new_id(self.stores, now),
+            who,
+            drill,
+            now,
+            None,
         )
         digest = reading.ask("access.rules_in_force", time_text(now)) if "access" in self.catalog.areas else None
         return self.append(

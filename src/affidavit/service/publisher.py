@@ -29,7 +29,7 @@ class Published:
 
 def open_head(stores: Stores, note: bytes) -> SignedCheckpoint:
     """The verified checkpoint of a head note of this log. Raises ``Tampered``."""
-    return open_checkpoint(note, [stores.log_signer.vkey], origin=stores.origin)
+    return open_checkpoint(note, stores.vkeys, origin=stores.origin)
 
 
 def publish(stores: Stores) -> Published:

@@ -90,12 +90,11 @@ def _reingest(stores: Stores, size: int, head: Checkpoint) -> int:
     """Take entries ``size`` to ``head.size`` back from the bundles, once those hash to the signed head."""
     note = stores.head.fetch(stores.origin)
     stores.tiles.publish(note or b"")
-    report = verify_log(stores.tiles.get, lambda: stores.tiles.list(""), [stores.log_signer.vkey])
+    report = verify_log(stores.tiles.get, lambda: stores.tiles.list(""), stores.vkeys)
     if report.problems:
         first = report.problems[0]
         raise Tampered(
-            f"the database has {size} entries, the signed head {head.size}, and the bundles do not verify:"
-            f" {first}.",
+            f"the database has {size} entries, the signed head {head.size}, and the bundles do not verify: {first}.",
             next_step=_KEEP,
         )
     for index, (mine, theirs) in enumerate(

@@ -43,3 +43,9 @@ class Stores:
     publish_lock: Callable[[], AbstractContextManager[None]]
     random: Callable[[int], bytes]
     timestamp: Callable[[bytes, int], None] | None = None
+    earlier_vkeys: tuple[str, ...] = ()
+
+    @property
+    def vkeys(self) -> list[str]:
+        """Keys that may have signed the present head: the log's key and those it replaced."""
+        return [self.log_signer.vkey, *self.earlier_vkeys]

@@ -237,10 +237,10 @@ class Workspace:
         self.stores.operational.put("key_use", key_id, {"last": time_text(now)})
         return Who(found.principal, "key", key_id, env)
 
-    def append(self, drafts: list[Draft], who: Who) -> list[Record]:
+    def append(self, drafts: list[Draft], who: Who, command_id: str | None = None) -> list[Record]:
         """Append facts of the ledger itself (period closed, version changed)."""
         with self.stores.entries.write() as tx:
-            return self.executor.append_facts(tx, drafts, who)
+            return self.executor.append_facts(tx, drafts, who, command_id=command_id)
 
     def close(self) -> None:
         """Release the stores."""

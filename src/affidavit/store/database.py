@@ -204,8 +204,10 @@ class Database:
         self._same_file(handles)
         with wrapping(self.path, "starting a transaction"):
             try:
-                connection = handles.writer or open_writer(self.path, self.timeout_s, self.layout, self.journal)
-                handles.writer = connection
+                if handles.writer is None:
+                    self._drop_idle(handles)  # the journal mode can change only while nobody else is connected
+                    handles.writer = open_writer(self.path, self.timeout_s, self.layout, self.journal)
+                connection = handles.writer
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.Error:
                 self._drop_writer(handles)

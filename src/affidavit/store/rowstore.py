@@ -59,7 +59,9 @@ class RowStore:
         """Write the row durably."""
         body = canonical.encode(value)
         with self._database.write("operational.put") as connection:
-            connection.execute("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", (table, key, body, self._mac(table, key, body)))
+            connection.execute(
+                "INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", (table, key, body, self._mac(table, key, body))
+            )
 
     def delete(self, table: str, key: str) -> None:
         """Remove the row; absent is success."""

@@ -83,3 +83,14 @@ class FileSigner:
     def sign(self, body: bytes) -> bytes:
         """The complete signature line (U+2014, name, base64) with its newline."""
         return self._signer.sign(body)
+
+
+class LostSigner:
+    """Stands in for a key whose file is gone: its public half is known, signing is ``StoreDown``."""
+
+    def __init__(self, vkey: str) -> None:
+        self.vkey = vkey
+
+    def sign(self, body: bytes) -> bytes:  # noqa: ARG002
+        """Raises ``StoreDown``."""
+        raise StoreDown("the log key is lost.", next_step="`affidavit log recover-key` with the recovery key.")

@@ -52,6 +52,8 @@ def _problem(sql: str, writable: bool) -> str | None:  # noqa: FBT001
     """Why this statement may not run in a transaction of ours; None when it may."""
     words = sql.split(None, 1)
     first = words[0].upper().rstrip(";") if words else ""
+    if not first:
+        return "there is no statement"
     if first in _OURS:
         return f"{first} belongs to the store"
     if not writable and first not in _READS:

@@ -23,6 +23,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
 from affidavit.core.errors import Invalid
+from affidavit.core.fields import dec6
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -142,13 +143,15 @@ class Assessment:
     def disparity(
         self, attributes: tuple[str, ...], metric: str, aggregate: Aggregate, min_n: int = 0, alpha: float = ALPHA
     ) -> Disparity:
-        """The extreme difference or ratio; equal to Fairlearn's ``between_groups``. ``min_n`` 0: the assessment's.
+        """The extreme difference or ratio: Fairlearn's ``between_groups``, but a rate of 0/0 is None here, not 0.
+
+        ``min_n`` 0: the assessment's.
 
         Difference h-s of (l, u) each: h-s - √((h-l)²+(u'-s)²), h-s + √((u-h)²+(s-l')²), primes for the smaller.
         Raises ``Invalid`` for an attribute not assessed, an unknown metric, the ratio of a calibration metric.
         """
-        _expect(aggregate == "difference" or (aggregate == "ratio" and metric in PROPORTIONS),
-                f"There is no {aggregate} of {metric} across groups", "Use 'difference', or a ratio of proportions.")  # fmt: skip
+        sound = aggregate == "difference" or (aggregate == "ratio" and metric in PROPORTIONS)
+        _expect(sound, f"There is no {aggregate} of {metric} across groups", "Use a difference, or a ratio of rates.")
         found = [(g, g.estimate(metric)) for g in self.of(attributes)]
         kept = [(e.value, g) for g, e in found if e.value is not None and e.n >= (min_n or self.min_n)]
         excluded = tuple(g.labels for g, e in found if e.value is None or e.n < (min_n or self.min_n))
@@ -203,8 +206,8 @@ class Threshold:
         """Refuse what cannot be judged."""
         _expect(self.metric in METRICS, f"No metric is named {self.metric!r}", f"Use one of: {', '.join(METRICS)}.")
         ways = {"difference": "max", "ratio": "min", "by_group": "max min"}.get(self.aggregate, "").split()
-        _expect(self.direction in ways, f"No {self.aggregate!r} has a {self.direction!r}",
-                "Use a difference with max, a ratio with min, or by_group with either.")  # fmt: skip
+        mend = "Use a difference with max, a ratio with min, or by_group with either."
+        _expect(self.direction in ways, f"No {self.aggregate!r} has a {self.direction!r}", mend)
         _expect(self.aggregate != "ratio" or self.metric in PROPORTIONS, f"{self.metric} has no ratio", "Use another.")
         whole, dot, places = self.bound.removeprefix("-").partition(".")
         shaped = self.bound.isascii() and whole.isdigit() and (not dot or places.isdigit()) and len(places) <= 6
@@ -221,7 +224,7 @@ class Threshold:
 
     def breached_by(self, value: float) -> bool:
         """The value, rounded half to even at six places, lies beyond the bound; equal to it does not."""
-        rounded, bound = Decimal(f"{value:.6f}"), Decimal(self.bound)
+        rounded, bound = Decimal(dec6(value)), Decimal(self.bound)
         return rounded > bound if self.direction == "max" else rounded < bound
 
 
@@ -230,7 +233,7 @@ class Verdict:
     """What a threshold says of one group (``labels``), or of the extreme two groups (``disparity``).
 
     The point estimate decides ``status``. ``excludes_bound``: its 95 % interval lies on one side of the bound.
-    ``p_value``: the smallest alpha at which it still does; ``p_adjusted``: corrected over all verdicts. 1.0 without data.
+    ``p_value``: the smallest alpha at which it still does; ``p_adjusted``: corrected over all verdicts. No data: 1.0.
     """
 
     threshold: Threshold
@@ -246,7 +249,12 @@ class Verdict:
     def to_row(self) -> dict[str, Any]:
         """The verdict with its threshold, JSON-ready."""
         t, kept = self.threshold, ("metric", "aggregate", "bound", "direction", "min_n", "small_groups")
-        row = {"kind": "verdict", "attributes": [*t.attributes], "labels": [*self.labels], "verdict": self.status}
+        row: dict[str, Any] = {
+            "kind": "verdict",
+            "attributes": [*t.attributes],
+            "labels": [*self.labels],
+            "verdict": self.status,
+        }
         row |= {"why": self.why, "excludes_bound": self.excludes_bound} | {name: getattr(t, name) for name in kept}
         row |= {"p_value": _text(self.p_value), "p_adjusted": _text(self.p_adjusted)} | self.estimate.to_row()
         return row | (_extremes(self.disparity) if self.disparity else {})
@@ -355,7 +363,13 @@ def _judge_disparity(assessment: Assessment, t: Threshold) -> list[Verdict]:
 def _decide(t: Threshold, labels: Labels, e: Estimate, at: Callable[[float], Estimate], short: str) -> Verdict:
     if short or e.value is None:
         return Verdict(
-            t, labels, "insufficient_data", f"insufficient data: {short}", e, excludes_bound=False, p_value=1.0
+            t,
+            labels,
+            "insufficient_data",
+            f"insufficient data: {short or 'no value'}",
+            e,
+            excludes_bound=False,
+            p_value=1.0,
         )
     bound, status = float(t.bound), _STATUS[t.breached_by(e.value)]
     excludes = _excludes(e, bound)
@@ -389,10 +403,10 @@ def _tally(outcome: NDArray[Any], points: Any, coded: list[tuple[Any, Labels]], 
 
     cells, width = math.prod(len(labels) for _, labels in coded), 1 if points is None else BINS
     _expect(cells <= _MOST_CELLS, f"{names!r} has {cells} cells", "Band an attribute, or intersect fewer.")
-    where = np.int64(0)
-    for codes, labels in coded:
-        where = where * len(labels) + codes
-    where = where * (4 * width) + outcome
+    where = coded[0][0] * (4 * width) if coded else outcome
+    for codes, labels in coded[1:]:
+        where = where * len(labels) + codes * (4 * width)
+    where = where + outcome if coded else where
     count = np.bincount(where, minlength=cells * 4 * width).reshape(cells, 4, width)
     total = count if points is None else np.bincount(where, points, cells * 4 * width).reshape(cells, 4, width)
     found = []
@@ -451,7 +465,7 @@ def _extremes(d: Disparity) -> dict[str, Any]:
 
 
 def _text(x: float | None) -> str | None:
-    return None if x is None else f"{x:.6f}".replace("-0.000000", "0.000000")
+    return None if x is None else dec6(x)
 
 
 def _expect(holds: bool, problem: str, next_step: str) -> None:  # noqa: FBT001

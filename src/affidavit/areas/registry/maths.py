@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from affidavit.core.errors import Invalid
+from affidavit.core.fields import dec6
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 Z95 = 1.959963984540054
 METRICS = ("auc", "accuracy", "precision", "recall", "log_loss", "brier", "base_rate")
 _SCORED = ("auc", "log_loss", "brier")
-_LARGEST = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +92,12 @@ class Replay:
 def decimal6(x: float | Decimal) -> str:
     """The canonical decimal string of ``x`` with exactly six places, e.g. ``0.500000``; never ``-0.000000``.
 
-    Rounds the exact value half to even (IEEE 754-2019, roundTiesToEven). Compare metrics and bounds after this.
-    Raises ``Invalid`` for NaN, an infinity, a magnitude of 2**53 or more, and anything that is not a number.
+    Rounds half to even, by the one rule of the ledger's decimals (``core.fields.dec6``). Compare metrics and bounds
+    after this. Raises ``Invalid`` for NaN, an infinity, a magnitude of 10**12 or more, and what is not a number.
     """
     if isinstance(x, bool) or not isinstance(x, (int, float, Decimal)):
         raise Invalid(f"{x!r} is not a number.", next_step="Pass an int, a float or a Decimal.")
-    if not isinstance(x, int) and not math.isfinite(x):
-        raise Invalid(f"{x!r} has no decimal form.", next_step="Record an undefined metric as None.")
-    if not -_LARGEST < x < _LARGEST:
-        raise Invalid(f"{x!r} is 2**53 or more.", next_step="Record the value in a larger unit.")
-    text = f"{x:.6f}"
-    return "0.000000" if text == "-0.000000" else text
+    return dec6(x)
 
 
 def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:

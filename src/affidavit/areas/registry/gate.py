@@ -1,0 +1,89 @@
+"""The gate as a rule sees it: lines, waivers, digest, and the words of a refusal. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from affidavit.areas.registry import lookup
+from affidavit.areas.registry.events import GateLine
+from affidavit.core import canonical
+from affidavit.core import digest as digests
+from affidavit.core.area import Ctx, ViewTx
+from affidavit.core.errors import Refused
+from affidavit.core.fields import time_text
+from affidavit.core.findings import Outcome, not_tested
+
+ACTS = {
+    "AI-01.3": "an engineer evaluates it: affidavit registry evaluate",
+    "AI-01.4": "its author registers it again with a recorded run: affidavit registry register",
+    "AI-02.1": "the data owner completes the record: affidavit lineage",
+    "AI-04.2": "an engineer assesses it by group: affidavit fairness assess",
+}
+WAIVE = "a waiver (affidavit registry request-waiver), approved by another person"
+_NOT_RUN = not_tested("the gate did not run")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The gate on one candidate: its lines, why each stands as it does, and their digest."""
+
+    to: str
+    lines: tuple[GateLine, ...]
+    reasons: dict[tuple[str, str], str]
+    digest: str
+
+    @property
+    def failing(self) -> list[GateLine]:
+        """Lines that stand in the way: deviations and what was not tested, unless waived."""
+        return [line for line in self.lines if line.outcome in ("deviation", "not_tested")]
+
+    def told(self, line: GateLine) -> str:
+        """Control, attribute and reason in one piece."""
+        reason = self.reasons.get((line.control, line.attribute)) or line.outcome.replace("_", " ")
+        return f"{line.control} {line.attribute}: {reason}"
+
+    def acts(self) -> str:
+        """Who must do what about the failing lines."""
+        steps = list(dict.fromkeys(act(line.control) for line in self.failing))
+        return "; ".join([*steps, f"or {WAIVE}"])
+
+    def demand(self) -> None:
+        """Raise ``Refused`` unless every line stands."""
+        if self.failing:
+            raise Refused(
+                "gate_failed", f"the gate into {self.to} refuses it: {'; '.join(self.told(x) for x in self.failing)}.",
+                next_step=self.acts() + ".", controls=tuple(dict.fromkeys(x.control for x in self.failing)),
+            )  # fmt: skip
+
+
+def act(control: str) -> str:
+    """Who can mend a line of this control, and how."""
+    return ACTS.get(control, f"the owner of {control} mends it")
+
+
+def gate_of(state: ViewTx, ctx: Ctx, version: lookup.Version, to: str) -> Gate:
+    """The outcomes the service found, with waivers applied.
+
+    The digest binds artifact, environment, rules and every line: a change of any needs a new approval.
+    """
+    waived = {(w.control, w.attribute) for w in lookup.waivers_in_force(state, version, time_text(ctx.now))}
+    lines, reasons = [], {}
+    for control, attributes in sorted(ctx.rules.transition(to).checks.items()):
+        found = ctx.gate.get(control, {})
+        for attribute in attributes:
+            outcome = found.get(attribute, _NOT_RUN)
+            lines.append(_line(control, attribute, outcome, (control, attribute) in waived))
+            reasons[(control, attribute)] = outcome.reason
+    body = {
+        "artifact": version.artifact,
+        "to": to,
+        "rules": ctx.rules.digest,
+        "lines": [[x.control, x.attribute, x.outcome] for x in lines],
+    }
+    return Gate(to, tuple(lines), reasons, digests.of_bytes(canonical.encode(body)))
+
+
+def _line(control: str, attribute: str, outcome: Outcome, waived: bool) -> GateLine:
+    if waived and outcome.state in ("deviation", "not_tested"):
+        return GateLine(control, attribute, "waived")
+    return GateLine(control, attribute, outcome.state)
