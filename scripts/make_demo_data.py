@@ -60,12 +60,13 @@ The column set is that of the ACSEmployment task (Ding et al., Retiring Adult, N
 | DEYE | int8 | vision difficulty: 1 yes, 2 no (a part of DIS) | proxy |
 | DREM | int8 | cognitive difficulty: 0 under 5 years old, 1 yes, 2 no (a part of DIS) | proxy |
 | SEX | int8 | 1 male, 2 female | yes |
-| RAC1P | int8 | race: 1 white, 2 black, 3 American Indian, 4 Alaska native, 5 tribes specified, 6 Asian, 7 Pacific, 8 other, 9 two or more | yes |
+| RAC1P | int8 | race: 1 white, 2 black, 3 to 5 native (4 Alaska), 6 Asian, 7 Pacific, 8 other, 9 several | yes |
 | employed | int8 | label: 1 employed, 0 not | |
 | year | int16 | survey year: the only real time in the data | |
-| simulated_week | int8 | **SIMULATED**: week 1 to 52, drawn from the row number with seed {seed}; the survey does not say | |
+| simulated_week | int8 | **SIMULATED** week 1 to 52, drawn from the row number, seed {seed}; not surveyed | |
 
-The code meanings are those of the Bureau's data dictionary, from memory of it; the source files hold the codes alone.
+The source files hold codes without meanings: check the Bureau's data dictionary before you rely on one of these.
+DEAR, DEYE and DREM are parts of DIS (each implies it); 29 % of those with DIS 1 have none of the three.
 No name, birth date, address or record number is in the file. No value is missing. No one under 16 is employed.
 
 Limits: an unweighted sample, so shares are not estimates for the state; RAC1P 3, 4, 5 and 7 are small groups (4 has

@@ -330,7 +330,7 @@ def _note_version(workspace: Workspace) -> None:
     if before != __version__:
         rules = workspace.executor
         with workspace.stores.entries.read() as tx:
-            policy = rules.policy(Reading(tx, workspace.catalog, rules.book).rules_at(workspace.stores.clock.now()))
+            policy = rules.policy(Reading(tx, workspace.catalog, rules.book).rules())
         workspace.append([Draft(VersionChanged(__version__, before), ("ledger:log",))], policy)
 
 

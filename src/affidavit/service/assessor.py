@@ -80,7 +80,7 @@ def drill(executor: Executor, control_id: str, who: Who) -> Record:
     item, planted, attribute = control.check.known_bad(now)
     with executor.stores.entries.read() as tx:
         reading = Reading(tx, executor.catalog, executor.book)
-        rules = reading.rules_at(now)
+        rules = reading.rules()
     facts = Facts((), rules.parameters)
     for cls in {*control.check.needs, DrillRun, LedgerOpened}:
         for record in planted.all(cls):

@@ -98,17 +98,26 @@ class Executor:
         now = self._now()
         command_id = command_id or new_id(self.stores, now)
         name = self.catalog.name_of(type(command))
+        self._check_attachments(command)
         sealed = seal(self.stores, name, command, command_id)
         job = Job(name, sealed, command_id, who, drill, now, sealed.command.env, expect or {})
         try:
             return self._locked(job)
         except (Invalid, NotFound, NotAllowed, Refused, Busy) as e:
             # Not after StoreDown: the commit may have reached the disk, and its texts must outlive it.
-            with suppress(StoreDown):
-                self.stores.vault.discard(command_id)
+            with suppress(StoreDown, Busy):
+                self._discard(command_id)
             if isinstance(e, (Refused, NotAllowed)):
                 self._refuse(job, e)
             raise
+
+    def _check_attachments(self, command: Command) -> None:
+        """What the command names is stored already; a text of rules is one that could be in force."""
+        for attachment in envelope.attachments(command):
+            if not self.stores.objects.has(attachment.digest):
+                raise NotFound(f"no stored object {attachment.digest}.", next_step="upload it before the command that names it.")
+            if attachment.kind == "rules":
+                self.book.of(attachment.digest)
 
     def rehearse(self, command: Command, who: Who) -> list[Draft]:
         """Decide without appending: what the command would record, or the refusal it would meet."""
@@ -116,7 +125,7 @@ class Executor:
         checked = _plain(command)
         with self.stores.entries.read() as tx:
             reading = Reading(tx, self.catalog, self.book)
-            rules = reading.rules_at(now)
+            rules = reading.rules()
             job = Job(self.catalog.name_of(type(command)), SealedCommand(checked, ""), "", who, False, now, command.env)
             self._authorise(reading, rules, job, command)
             return self.decide(reading, rules, job, checked)
@@ -129,7 +138,7 @@ class Executor:
                 return earlier
             job.now = self._check_clock(reading, job)
             self._check_expected(reading, job)
-            rules = reading.rules_at(job.now)
+            rules = reading.rules()
             command = job.sealed.command
             self._authorise(reading, rules, job, command)
             drafts = self.decide(reading, rules, job, command)
@@ -174,13 +183,13 @@ class Executor:
         try:
             with self.stores.entries.read() as tx:
                 reading = Reading(tx, self.catalog, self.book)
-                self._authorise(reading, reading.rules_at(now), job, request)
+                self._authorise(reading, reading.rules(), job, request)
         except NotAllowed as e:
             self._refuse(job, e)
             raise
 
     def _authorise(self, reading: Reading, rules: Rules, job: Job, command: Request) -> None:
-        who, at = job.who, time_text(job.now)
+        who = job.who
         if who.how == "policy":
             return
         if who.env is not None and job.env is not None and who.env != job.env:
@@ -189,7 +198,7 @@ class Executor:
                 next_step=f"use a key of {job.env}.",
             )
         env = job.env if job.env is not None else who.env
-        roles = reading.ask("access.roles_of", who.principal, env, at)
+        roles = reading.ask("access.roles_of", who.principal, env)
         if not rules.allows(roles, command.permission):
             held = ", ".join(r for r in roles if r != "everyone") or "no role"
             carriers = (
@@ -306,7 +315,7 @@ class Executor:
             now,
             None,
         )
-        digest = reading.ask("access.rules_in_force", time_text(now)) if "access" in self.catalog.areas else None
+        digest = reading.ask("access.rules_in_force") if "access" in self.catalog.areas else None
         return self.append(
             tx, reading, job, drafts, self.rules_digest(area, self.book.of(digest) if digest else None), cause
         )
@@ -327,7 +336,7 @@ class Executor:
             job.now = max(job.now, parse_time(reading.last_at() or time_text(job.now)))
             area = job.name.split(".")[0]
             refs = (f"refusal:{area}", f"principal:{job.who.principal}")
-            digest = self.rules_digest(area, reading.rules_at(job.now))
+            digest = self.rules_digest(area, reading.rules())
             self.append(tx, reading, job, [Draft(fact, refs)], digest)
 
     @staticmethod
@@ -338,6 +347,13 @@ class Executor:
     def record(self, index: int) -> Record:
         """The committed entry of an index."""
         return envelope.decode(index, next(iter(self.stores.entries.entries(index, index + 1))))
+
+    def _discard(self, command_id: str) -> None:
+        """Forget the texts of a command that left nothing; under the lock, since a twin may just be accepted."""
+        with self.stores.entries.write() as tx:
+            log = self.catalog.view_tx(tx, "log")
+            if not log.one("SELECT 1 FROM {meta} WHERE cmd = ? AND tag != 'service.refused'", command_id):
+                self.stores.vault.discard(command_id)
 
     @staticmethod
     def _has(reading: Reading, command_id: str) -> bool:

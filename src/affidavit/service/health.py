@@ -110,6 +110,6 @@ def _holders(workspace: Workspace) -> list[dict[str, str]]:
     with workspace.stores.entries.read() as tx:
         reading = Reading(tx, workspace.catalog, workspace.executor.book)
         found: list[dict[str, str]] = reading.ask(
-            "access.holders", reading.rules_at(now), "access.adopt_rules", None, time_text(now)
+            "access.holders", reading.rules(), "access.adopt_rules", None, time_text(now)
         )
     return found

@@ -28,7 +28,7 @@ class ServiceDesk:
         self.who = who
         self.now: datetime = self._stores.clock.now()
         with self._stores.entries.read() as tx:
-            self.rules: Rules = Reading(tx, executor.catalog, executor.book).rules_at(self.now)
+            self.rules: Rules = Reading(tx, executor.catalog, executor.book).rules()
 
     def ask(self, name: str, *args: Any) -> Any:
         with self._stores.entries.read() as tx:

@@ -88,7 +88,7 @@ class Reactions:
         primary = executor.record(failure.head.cause if failure.head.cause is not None else index)
         with executor.stores.entries.write() as tx:
             reading = Reading(tx, executor.catalog, executor.book)
-            rules = reading.rules_at(executor.stores.clock.now())
+            rules = reading.rules()
             signals = [s for s in executor.catalog.signals(primary) if type(s).__name__ == failure.fact.signal]
             try:
                 with tx.savepoint():

@@ -78,6 +78,13 @@ class Reading:
             raise NotFound(f"no rules were in force at {time_text(at)}.", next_step="choose a later moment.")
         return self.book.of(digest)
 
+    def rules(self) -> Rules:
+        """The rules adopted last. Raises ``NotFound`` in a log that has none."""
+        digest = self.ask("access.rules_in_force")
+        if digest is None:
+            raise NotFound("no rules are in force.", next_step="make the workspace with `affidavit init`.")
+        return self.book.of(digest)
+
     def next_seq(self, stream: str) -> int:
         """The gapless number of the next entry of a stream."""
         row = self.view("log").one("SELECT MAX(seq) FROM {meta} WHERE stream = ?", stream)

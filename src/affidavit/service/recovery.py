@@ -129,6 +129,6 @@ def _check_join(stores: Stores, head: Checkpoint) -> None:
 def _record(executor: Executor, first: int, stop: int) -> None:
     with executor.stores.entries.write() as tx:
         reading = Reading(tx, executor.catalog, executor.book)
-        rules = reading.rules_at(executor.stores.clock.now())
+        rules = reading.rules()
         draft = Draft(LedgerRestored(first, stop), ("ledger:log",))
         executor.append_facts(tx, [draft], executor.policy(rules))

@@ -134,7 +134,7 @@ class Workspace:
         now = self.stores.clock.now()
         with self.stores.entries.read() as tx:
             reading = Reading(tx, self.catalog, self.executor.book)
-            rules = reading.rules_at(now)
+            rules = reading.rules()
             area = self.catalog.area_of(type(query)).name
             ctx = Ctx(who, now, tx.size(), rules, (), reading.asker(type(query)), reading.rules_at)
             if hasattr(query, "candidate"):
@@ -168,7 +168,7 @@ class Workspace:
         drafts = [d for _, d in due if d is not None]
         if drafts:
             with self.stores.entries.write() as tx:
-                rules = Reading(tx, self.catalog, self.executor.book).rules_at(self.stores.clock.now())
+                rules = Reading(tx, self.catalog, self.executor.book).rules()
                 self.executor.append_facts(tx, drafts, self.executor.policy(rules))
         self.executor.refusals.settled([k for k, _ in due])
 

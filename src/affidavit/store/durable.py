@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,14 +62,12 @@ def _fsync(fd: int, path: Path) -> None:
 
 def _full_sync(fd: int) -> None:
     """``fsync``, and on macOS ``F_FULLFSYNC``, since fsync alone leaves bytes in the drive's cache there."""
-    if POSIX:
+    if sys.platform == "darwin":
         import fcntl
 
-        command = getattr(fcntl, "F_FULLFSYNC", None)
-        if command is not None:
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(fd, command)
-                return
+        with contextlib.suppress(OSError):  # not every file system knows it
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            return
     os.fsync(fd)
 
 

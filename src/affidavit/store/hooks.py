@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import Literal, get_args
 
 from affidavit.core.errors import StoreDown
@@ -48,9 +49,11 @@ class PointsSeen(Hooks):
         self.seen: list[str] = []
 
     def before(self, point: Point) -> None:
+        """Note the passing."""
         self.seen.append(f"before:{point}")
 
     def after(self, point: Point) -> None:
+        """Note the passing."""
         self.seen.append(f"after:{point}")
 
 
@@ -62,6 +65,7 @@ class _FaultAt(Hooks):
         self.left = nth
 
     def due(self, point: Point) -> bool:
+        """Whether this passing is the one; counts it."""
         if point != self.point:
             return False
         self.left -= 1
@@ -74,7 +78,7 @@ def _store_down(point: Point, when: str) -> StoreDown:
 
 def kill_this_process() -> None:
     """End the process as ``kill -9`` does: no cleanup, no flush."""
-    if os.name == "posix":
+    if sys.platform != "win32":
         os.kill(os.getpid(), signal.SIGKILL)
     os._exit(137)
 
@@ -83,6 +87,7 @@ class StoreDownBeforePersist(_FaultAt):
     """``StoreDown`` is raised and nothing of the step is on disk."""
 
     def before(self, point: Point) -> None:
+        """Raise when due."""
         if self.due(point):
             raise _store_down(point, "before")
 
@@ -91,6 +96,7 @@ class StoreDownAfterPersist(_FaultAt):
     """``StoreDown`` is raised although the step is durable: the answer was lost."""
 
     def after(self, point: Point) -> None:
+        """Raise when due."""
         if self.due(point):
             raise _store_down(point, "after")
 
@@ -99,6 +105,7 @@ class KilledBeforePersist(_FaultAt):
     """The process dies by SIGKILL before the step is durable."""
 
     def before(self, point: Point) -> None:
+        """Die when due."""
         if self.due(point):
             kill_this_process()
 
@@ -107,5 +114,6 @@ class KilledAfterPersist(_FaultAt):
     """The process dies by SIGKILL when the step is durable and nobody was told."""
 
     def after(self, point: Point) -> None:
+        """Die when due."""
         if self.due(point):
             kill_this_process()

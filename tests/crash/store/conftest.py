@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,17 @@ def small_disk(tmp_path):
 
 
 @pytest.fixture
-def as_somebody(tmp_path_factory):
+def public_folder():
+    """A folder whose parents everybody may enter, unlike those of ``tmp_path``."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+        for where, _, _ in os.walk(folder):
+            os.chmod(where, 0o755)
+
+
+@pytest.fixture
+def as_somebody(public_folder):
     """Drop the rights of the administrator, for whom no folder is read-only; restored afterwards."""
     if os.name != "posix":
         pytest.skip("modes are a POSIX matter")
@@ -59,8 +70,6 @@ def as_somebody(tmp_path_factory):
 
     def drop():
         if before == 0:
-            for folder in (tmp_path_factory.getbasetemp(), tmp_path_factory.getbasetemp().parent):
-                folder.chmod(0o755)
             os.seteuid(65534)
 
     yield drop

@@ -127,22 +127,22 @@ def test_a_file_size_limit_is_store_down_and_lifting_it_brings_everything_back(t
     stores.close()
 
 
-def test_a_read_only_folder_can_be_read_and_refuses_writes(tmp_path, as_somebody):
+def test_a_read_only_folder_can_be_read_and_refuses_writes(public_folder, as_somebody):
     """An auditor's copy on read-only storage opens; every write says what to do."""
-    stores = Everything(tmp_path)
+    stores = Everything(public_folder)
     for step in (stores.append, *list(stores.steps().values())[1:4]):
         step()
     digest = next(stores.objects.list())
     stores.close()
-    for folder, _, files in os.walk(tmp_path):
+    for folder, _, files in os.walk(public_folder):
         os.chmod(folder, 0o555)
         for name in files:
             os.chmod(os.path.join(folder, name), 0o444)
     as_somebody()
     entries, tiles, objects = (
-        SqliteEntryStore(tmp_path / "ledger.db"),
-        FileTileStore(tmp_path / "log"),
-        FileObjectStore(tmp_path / "objects"),
+        SqliteEntryStore(public_folder / "ledger.db"),
+        FileTileStore(public_folder / "log"),
+        FileObjectStore(public_folder / "objects"),
     )
     assert entries.size() == 4 and list(entries.entries(0, 1)) == [BIG]
     assert len(tiles.get("checkpoint")) == 240_000 and objects.has(digest)
@@ -152,8 +152,8 @@ def test_a_read_only_folder_can_be_read_and_refuses_writes(tmp_path, as_somebody
         lambda: tiles.put("tile/0/000", b"x"),
         lambda: tiles.publish(b"x"),
         lambda: objects.put(io.BytesIO(b"new")),
-        lambda: SqliteEntryStore(tmp_path / "other.db"),
-        lambda: SqliteHeadStore(tmp_path / "new" / "head.db"),
+        lambda: SqliteEntryStore(public_folder / "other.db"),
+        lambda: SqliteHeadStore(public_folder / "new" / "head.db"),
     ):
         with pytest.raises(StoreDown) as caught:
             use()

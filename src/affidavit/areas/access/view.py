@@ -54,8 +54,11 @@ def grant(v: ViewTx, grant_id: str) -> Grant | None:
     return Grant(*row) if row else None
 
 
-def live_grants(v: ViewTx, at: str) -> list[Grant]:
-    """Grants in force at ``at`` (time text)."""
+def live_grants(v: ViewTx, at: str | None) -> list[Grant]:
+    """Grants in force at ``at`` (time text); None is now, by the order of entries and not by any clock."""
+    if at is None:
+        sql = "SELECT * FROM {grant} WHERE approved IS NOT NULL AND revoked IS NULL ORDER BY id"
+        return [Grant(*row) for row in v.rows(sql)]
     sql = "SELECT * FROM {grant} WHERE approved <= ? AND (revoked IS NULL OR revoked > ?) ORDER BY id"
     return [Grant(*row) for row in v.rows(sql, at, at)]
 
@@ -66,7 +69,7 @@ def key(v: ViewTx, key_id: str) -> Key | None:
     return Key(*row) if row else None
 
 
-def roles_of(v: ViewTx, principal: str, env: str | None, at: str) -> tuple[str, ...]:
+def roles_of(v: ViewTx, principal: str, env: str | None, at: str | None = None) -> tuple[str, ...]:
     """Roles a principal holds in ``env`` (None: in any environment) at ``at``; registered people are ``everyone``."""
     if not v.one("SELECT 1 FROM {principal} WHERE id = ?", principal):
         return ()
@@ -86,8 +89,11 @@ def principal(v: ViewTx, principal_id: str) -> dict[str, str] | None:
     return dict(zip(("id", "kind", "name", "at"), row, strict=True)) if row else None
 
 
-def rules_in_force(v: ViewTx, at: str) -> str | None:
-    """The digest of the rules text in force at ``at``."""
+def rules_in_force(v: ViewTx, at: str | None = None) -> str | None:
+    """The digest of the rules text in force at ``at``; None is now, by the order of entries."""
+    if at is None:
+        row = v.one("SELECT text FROM {adopted} ORDER BY entry DESC LIMIT 1")
+        return row[0] if row else None
     row = v.one("SELECT text FROM {adopted} WHERE at <= ? ORDER BY entry DESC LIMIT 1", at)
     return row[0] if row else None
 

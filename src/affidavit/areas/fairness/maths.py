@@ -19,93 +19,49 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from itertools import product
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
-from affidavit.core.errors import Invalid
+from affidavit.areas.fairness.counting import (
+    ALPHA,
+    BINS,
+    METRICS,
+    PROPORTIONS,
+    Estimate,
+    Group,
+    Labels,
+    codes,
+    expect,
+    tally,
+    text,
+    unit,
+    wilson,
+)
 from affidavit.core.fields import dec6
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-ALPHA = 0.05
-BINS = 10
-PROPORTIONS = ("selection_rate", "tpr", "fpr", "fnr", "precision", "accuracy", "base_rate")
-METRICS = (*PROPORTIONS, "calibration_gap", "calibration_error")
+__all__ = [
+    "ALPHA",
+    "BINS",
+    "METRICS",
+    "PROPORTIONS",
+    "Aggregate",
+    "Assessment",
+    "Disparity",
+    "Estimate",
+    "Group",
+    "Labels",
+    "Status",
+    "Threshold",
+    "Verdict",
+    "assess",
+    "judge",
+    "wilson",
+]
 Aggregate = Literal["difference", "ratio", "by_group"]
 Status = Literal["met", "breached", "insufficient_data"]
-Labels = tuple[str, ...]
-_MOST_CELLS = 4096
 _STATUS: tuple[Status, Status] = ("met", "breached")
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A value with its interval over ``n`` rows of its own denominator. None where undefined: no rows, no score."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int = 0
-
-    def to_row(self) -> dict[str, Any]:
-        """JSON-ready: decimal strings of six places (rounded half to even), or None."""
-        return {"value": _text(self.value), "low": _text(self.low), "high": _text(self.high), "n": self.n}
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Outcome counts of one group: ``labels`` of ``attributes``, both empty for the whole population.
-
-    ``bins``: rows, positives and summed score per tenth of [0, 1]; empty without scores.
-    """
-
-    attributes: tuple[str, ...]
-    labels: Labels
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-    bins: tuple[tuple[int, int, float], ...] = ()
-
-    @property
-    def n(self) -> int:
-        """Rows in the group."""
-        return self.tp + self.fp + self.fn + self.tn
-
-    def estimate(self, metric: str, alpha: float = ALPHA) -> Estimate:
-        """The metric in this group, with its interval at level 1 - ``alpha``.
-
-        selection_rate (tp+fp)/n, tpr tp/(tp+fn), fpr fp/(fp+tn), fnr fn/(tp+fn), precision tp/(tp+fp), accuracy
-        (tp+tn)/n, base_rate (tp+fn)/n; calibration_gap = mean score - base rate; calibration_error = Σ over the bins
-        of (rows in bin / n) |mean score - observed rate| (Naeini et al., AAAI 2015; biased upwards in small groups).
-        Raises ``Invalid`` for a metric outside ``METRICS``.
-        """
-        _expect(metric in METRICS, f"No metric is named {metric!r}", f"Use one of: {', '.join(METRICS)}.")
-        z = -NormalDist().inv_cdf(alpha / 2)
-        if metric in PROPORTIONS:
-            part, n = self._counts()[metric]
-            return Estimate(part / n, *wilson(part, n, z), n) if n else Estimate()
-        if not self.bins or self.n == 0:
-            return Estimate()
-        if metric == "calibration_gap":
-            return Estimate(*_gap(self.n, self.tp + self.fn, sum(b[2] for b in self.bins), z), self.n)
-        return self._calibration_error(z)
-
-    def _counts(self) -> dict[str, tuple[int, int]]:
-        tp, fp, fn, tn, n = self.tp, self.fp, self.fn, self.tn, self.n
-        rates = [(tp + fp, n), (tp, tp + fn), (fp, fp + tn), (fn, tp + fn), (tp, tp + fp), (tp + tn, n), (tp + fn, n)]
-        return dict(zip(PROPORTIONS, rates, strict=True))
-
-    def _calibration_error(self, z: float) -> Estimate:
-        total = below = above = 0.0
-        for n, positives, scores in self.bins:
-            if n:
-                gap, low, high = _gap(n, positives, scores, z)
-                total += n / self.n * abs(gap)
-                below += (n / self.n * (abs(gap) - max(0.0, low, -high))) ** 2
-                above += (n / self.n * (max(high, -low) - abs(gap))) ** 2
-        return Estimate(total, max(0.0, total - math.sqrt(below)), min(1.0, total + math.sqrt(above)), self.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +93,7 @@ class Assessment:
 
     def of(self, attributes: tuple[str, ...]) -> tuple[Group, ...]:
         """The groups of one attribute, ``("SEX",)``, or intersection. Raises ``Invalid`` if that was not assessed."""
-        _expect(attributes in self.attributes, f"{attributes!r} was not assessed", f"Use one of {self.attributes}.")
+        expect(attributes in self.attributes, f"{attributes!r} was not assessed", f"Use one of {self.attributes}.")
         return tuple(g for g in self.groups if g.attributes == attributes)
 
     def disparity(
@@ -151,7 +107,7 @@ class Assessment:
         Raises ``Invalid`` for an attribute not assessed, an unknown metric, the ratio of a calibration metric.
         """
         sound = aggregate == "difference" or (aggregate == "ratio" and metric in PROPORTIONS)
-        _expect(sound, f"There is no {aggregate} of {metric} across groups", "Use a difference, or a ratio of rates.")
+        expect(sound, f"There is no {aggregate} of {metric} across groups", "Use a difference, or a ratio of rates.")
         found = [(g, g.estimate(metric)) for g in self.of(attributes)]
         kept = [(e.value, g) for g, e in found if e.value is not None and e.n >= (min_n or self.min_n)]
         excluded = tuple(g.labels for g, e in found if e.value is None or e.n < (min_n or self.min_n))
@@ -204,18 +160,18 @@ class Threshold:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be judged."""
-        _expect(self.metric in METRICS, f"No metric is named {self.metric!r}", f"Use one of: {', '.join(METRICS)}.")
+        expect(self.metric in METRICS, f"No metric is named {self.metric!r}", f"Use one of: {', '.join(METRICS)}.")
         ways = {"difference": "max", "ratio": "min", "by_group": "max min"}.get(self.aggregate, "").split()
         mend = "Use a difference with max, a ratio with min, or by_group with either."
-        _expect(self.direction in ways, f"No {self.aggregate!r} has a {self.direction!r}", mend)
-        _expect(self.aggregate != "ratio" or self.metric in PROPORTIONS, f"{self.metric} has no ratio", "Use another.")
+        expect(self.direction in ways, f"No {self.aggregate!r} has a {self.direction!r}", mend)
+        expect(self.aggregate != "ratio" or self.metric in PROPORTIONS, f"{self.metric} has no ratio", "Use another.")
         whole, dot, places = self.bound.removeprefix("-").partition(".")
         shaped = self.bound.isascii() and whole.isdigit() and (not dot or places.isdigit()) and len(places) <= 6
-        _expect(shaped, f"{self.bound!r} is no bound", "Write it like '0.100000', with at most six places.")
-        _expect(bool(self.attributes) and all(self.attributes), "No attribute is named", "Name one, or a tuple.")
-        _expect(not isinstance(self.min_n, bool) and self.min_n >= 1, f"min_n is {self.min_n!r}", "Pass 1 or more.")
+        expect(shaped, f"{self.bound!r} is no bound", "Write it like '0.100000', with at most six places.")
+        expect(bool(self.attributes) and all(self.attributes), "No attribute is named", "Name one, or a tuple.")
+        expect(not isinstance(self.min_n, bool) and self.min_n >= 1, f"min_n is {self.min_n!r}", "Pass 1 or more.")
         known = self.small_groups in ("insufficient", "exclude")
-        _expect(known, f"small_groups is {self.small_groups!r}", "Use 'insufficient' or 'exclude'.")
+        expect(known, f"small_groups is {self.small_groups!r}", "Use 'insufficient' or 'exclude'.")
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -256,7 +212,7 @@ class Verdict:
             "verdict": self.status,
         }
         row |= {"why": self.why, "excludes_bound": self.excludes_bound} | {name: getattr(t, name) for name in kept}
-        row |= {"p_value": _text(self.p_value), "p_adjusted": _text(self.p_adjusted)} | self.estimate.to_row()
+        row |= {"p_value": text(self.p_value), "p_adjusted": text(self.p_adjusted)} | self.estimate.to_row()
         return row | (_extremes(self.disparity) if self.disparity else {})
 
 
@@ -276,23 +232,23 @@ def assess(
     out as text. Groups and cells that no row is in do not appear. ``min_n``: rows a denominator needs.
     Raises ``Invalid`` for other values, NaN, missing labels, other shapes, more than 4096 cells, odd intersections.
     """
-    truth = _unit("y_true", y_true, "biu", "Code outcomes as integers 0 and 1.").astype("int8")
-    guess = _unit("y_pred", y_pred, "biu", "Code outcomes as integers 0 and 1.").astype("int8")
-    points = None if score is None else _unit("score", score, "iuf", "Pass the probability of class 1, without NaN.")
-    coded = {name: _codes(name, labels) for name, labels in groups.items()}
+    truth = unit("y_true", y_true, "biu", "Code outcomes as integers 0 and 1.").astype("int8")
+    guess = unit("y_pred", y_pred, "biu", "Code outcomes as integers 0 and 1.").astype("int8")
+    points = None if score is None else unit("score", score, "iuf", "Pass the probability of class 1, without NaN.")
+    coded = {name: codes(name, labels) for name, labels in groups.items()}
     sizes = {len(truth), len(guess), *([] if points is None else [len(points)]), *(len(c) for c, _ in coded.values())}
-    _expect(len(sizes) == 1, f"The arrays have {sorted(sizes)} rows", "Pass one value per row in each array.")
-    _expect(not isinstance(min_n, bool) and min_n >= 1, f"min_n is {min_n!r}", "Pass 1 or more rows.")
+    expect(len(sizes) == 1, f"The arrays have {sorted(sizes)} rows", "Pass one value per row in each array.")
+    expect(not isinstance(min_n, bool) and min_n >= 1, f"min_n is {min_n!r}", "Pass 1 or more rows.")
     sets = [(name,) for name in groups] + [tuple(names) for names in intersections]
     for names in sets:
         sound = len(set(names)) == len(names) > 0 and sets.count(names) == 1 and all(name in coded for name in names)
-        _expect(sound, f"{names!r} is no intersection", "Name attributes of `groups`, each once, each set once.")
+        expect(sound, f"{names!r} is no intersection", "Name attributes of `groups`, each once, each set once.")
     outcome = truth * 2 + guess
     if points is not None:
         outcome = outcome * BINS + (points * BINS).astype("int8").clip(max=BINS - 1)
-    tally = partial(_tally, outcome, points)
-    cells = [cell for names in sets for cell in tally([coded[name] for name in names], names) if cell.n]
-    return Assessment(tally([], ())[0], tuple(cells), tuple(sets), min_n)
+    count = partial(tally, outcome, points)
+    cells = [cell for names in sets for cell in count([coded[name] for name in names], names) if cell.n]
+    return Assessment(count([], ())[0], tuple(cells), tuple(sets), min_n)
 
 
 def judge(assessment: Assessment, thresholds: Sequence[Threshold]) -> list[Verdict]:
@@ -304,24 +260,11 @@ def judge(assessment: Assessment, thresholds: Sequence[Threshold]) -> list[Verdi
     65). No thresholds: an empty list, which is not a pass.
     Raises ``Invalid`` for an attribute that was not assessed, and for a repeated threshold.
     """
-    _expect(len(set(thresholds)) == len(thresholds), "A threshold is repeated", "Name each threshold once.")
+    expect(len(set(thresholds)) == len(thresholds), "A threshold is repeated", "Name each threshold once.")
     raw: list[Verdict] = []
     for t in thresholds:
         raw += (_judge_groups if t.aggregate == "by_group" else _judge_disparity)(assessment, t)
     return [replace(v, p_adjusted=p) for v, p in zip(raw, _holm([v.p_value for v in raw]), strict=True)]
-
-
-def wilson(part: int, n: int, z: float) -> tuple[float, float]:
-    """Wilson's score interval of part / n, n > 0: (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n)."""
-    p, spread = part / n, z * z / n
-    half = math.sqrt(spread * p * (1 - p) + spread * spread / 4)
-    low, high = (p + spread / 2 - half) / (1 + spread), (p + spread / 2 + half) / (1 + spread)
-    return (max(0.0, low) if part else 0.0), (min(1.0, high) if part < n else 1.0)
-
-
-def _gap(n: int, positives: int, scores: float, z: float) -> tuple[float, float, float]:
-    low, high = wilson(positives, n, z)
-    return (scores - positives) / n, scores / n - high, scores / n - low
 
 
 def _compare(high: Estimate, low: Estimate, aggregate: Aggregate) -> Estimate:
@@ -397,77 +340,6 @@ def _holm(p_values: list[float]) -> list[float]:
     return [adjusted[i] for i in range(m)]
 
 
-def _tally(outcome: NDArray[Any], points: Any, coded: list[tuple[Any, Labels]], names: tuple[str, ...]) -> list[Group]:
-    """``outcome``: 2 truth + guess, times BINS plus the score's tenth if there are ``points``."""
-    import numpy as np
-
-    cells, width = math.prod(len(labels) for _, labels in coded), 1 if points is None else BINS
-    _expect(cells <= _MOST_CELLS, f"{names!r} has {cells} cells", "Band an attribute, or intersect fewer.")
-    where = coded[0][0] * (4 * width) if coded else outcome
-    for codes, labels in coded[1:]:
-        where = where * len(labels) + codes * (4 * width)
-    where = where + outcome if coded else where
-    count = np.bincount(where, minlength=cells * 4 * width).reshape(cells, 4, width)
-    total = count if points is None else np.bincount(where, points, cells * 4 * width).reshape(cells, 4, width)
-    found = []
-    for labels, four, scores in zip(product(*(labels for _, labels in coded)), count, total, strict=True):
-        tn, fp, fn, tp = four.sum(axis=1).tolist()
-        bins = zip(*(part.sum(axis=0).tolist() for part in (four, four[2:], scores)), strict=True)
-        found.append(Group(names, labels, tp, fp, fn, tn, () if points is None else tuple(bins)))
-    return found
-
-
-def _codes(name: str, values: ArrayLike) -> tuple[NDArray[Any], Labels]:
-    """A code per row, and the labels in order. Whole numbers of a narrow range are coded without a sort."""
-    import numpy as np
-
-    array, mend = _vector(name, values), "Use bool, int or str, not mixed; code missing as a label such as 'unknown'."
-    if array.dtype.kind in "biu" and array.size and int(array.max()) - int(array.min()) < _MOST_CELLS:
-        least = int(array.min())
-        codes = array.astype(np.int64) - least
-        present = np.flatnonzero(np.bincount(codes))
-        if len(present) <= int(present[-1]):  # gaps
-            codes = np.searchsorted(present, np.arange(int(present[-1]) + 1))[codes]
-        distinct = [array.dtype.type(x + least).item() for x in present]
-    else:
-        rows = array.tolist()
-        _expect(set(map(type, rows)) in (set(), {str}, {int}, {bool}), f"`{name}` lacks or mixes labels", mend)
-        distinct = sorted(set(rows))
-        index = {label: code for code, label in enumerate(distinct)}
-        codes = np.fromiter(map(index.__getitem__, rows), np.int64, len(rows))
-    labels = tuple(str(x).lower() if isinstance(x, bool) else str(x) for x in distinct)
-    _expect(all(labels), f"`{name}` has an empty label", mend)
-    _expect(len(labels) <= _MOST_CELLS, f"`{name}` has {len(labels)} labels", "Band it, such as ages in decades.")
-    return codes, labels
-
-
-def _unit(name: str, values: ArrayLike, kinds: str, mend: str) -> NDArray[Any]:
-    array = _vector(name, values)
-    sound = not array.size or (array.dtype.kind in kinds and bool(array.min() >= 0) and bool(array.max() <= 1))
-    _expect(sound, f"`{name}` holds another value", mend)
-    return array
-
-
-def _vector(name: str, values: ArrayLike) -> NDArray[Any]:
-    import numpy as np
-
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        array = np.zeros((0, 0))  # ragged
-    _expect(array.ndim == 1, f"`{name}` has shape {array.shape}", "Pass one value per row, shape (n,).")
-    return array
-
-
 def _extremes(d: Disparity) -> dict[str, Any]:
     excluded = [[*labels] for labels in d.excluded]
     return {"highest": [*d.highest], "lowest": [*d.lowest], "groups": d.groups, "excluded": excluded}
-
-
-def _text(x: float | None) -> str | None:
-    return None if x is None else dec6(x)
-
-
-def _expect(holds: bool, problem: str, next_step: str) -> None:  # noqa: FBT001
-    if not holds:
-        raise Invalid(f"{problem}.", next_step=next_step)

@@ -72,7 +72,7 @@ def gate_of(state: ViewTx, ctx: Ctx, version: lookup.Version, to: str) -> Gate:
         found = ctx.gate.get(control, {})
         for attribute in attributes:
             outcome = found.get(attribute, _NOT_RUN)
-            lines.append(_line(control, attribute, outcome, (control, attribute) in waived))
+            lines.append(_line(control, attribute, outcome, waived=(control, attribute) in waived))
             reasons[(control, attribute)] = outcome.reason
     body = {
         "artifact": version.artifact,
@@ -83,7 +83,7 @@ def gate_of(state: ViewTx, ctx: Ctx, version: lookup.Version, to: str) -> Gate:
     return Gate(to, tuple(lines), reasons, digests.of_bytes(canonical.encode(body)))
 
 
-def _line(control: str, attribute: str, outcome: Outcome, waived: bool) -> GateLine:
+def _line(control: str, attribute: str, outcome: Outcome, *, waived: bool) -> GateLine:
     if waived and outcome.state in ("deviation", "not_tested"):
         return GateLine(control, attribute, "waived")
     return GateLine(control, attribute, outcome.state)

@@ -11,8 +11,23 @@ from affidavit.core.errors import NotFound
 from affidavit.core.ports import Row
 
 T = TypeVar("T")
+ANSWERS = (
+    "version", "refs", "model", "system_of_model", "system", "live", "deployment", "plan_in_force", "evaluation",
+)  # fmt: skip
+"""What other areas may ask by ``registry.NAME``: the functions below of these names."""
 _PACKED = frozenset(
-    {"datasets", "hyperparameters", "metrics", "thresholds", "results", "verdicts", "gate", "code_list", "ranges", "bounds"}
+    {
+        "datasets",
+        "hyperparameters",
+        "metrics",
+        "thresholds",
+        "results",
+        "verdicts",
+        "gate",
+        "code_list",
+        "ranges",
+        "bounds",
+    }
 )
 
 
@@ -251,7 +266,9 @@ def open_wish(v: ViewTx, version: Version, to: str) -> Wish | None:
 
 def approvals_of(v: ViewTx, request_id: str) -> list[Approval]:
     """The approvals of a request, oldest first."""
-    return [_typed(Approval, r) for r in v.rows("SELECT * FROM {approval} WHERE request = ? ORDER BY entry", request_id)]
+    return [
+        _typed(Approval, r) for r in v.rows("SELECT * FROM {approval} WHERE request = ? ORDER BY entry", request_id)
+    ]
 
 
 def waiver_of(v: ViewTx, waiver_id: str) -> Waiver | None:

@@ -1,12 +1,14 @@
 """Answers to the registry's queries."""
 
+# ruff: noqa: ARG001 - every rule and every answer has the same shape
+
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
 from affidavit.areas.registry import commands as c
-from affidavit.areas.registry import docs, lookup
+from affidavit.areas.registry import docs, dossier, lookup
 from affidavit.areas.registry.gate import WAIVE, act, gate_of
 from affidavit.areas.registry.rules_standing import within_standing
 from affidavit.core.area import Ctx, ViewTx
@@ -14,7 +16,8 @@ from affidavit.core.errors import NotFound
 from affidavit.core.fields import time_text
 
 _SERVED = """
-SELECT d.id, d.model, d.number, d.artifact, d.via, d.deployer, d.at, d.until, v.author, d.request, d.standing, d.incident,
+SELECT d.id, d.model, d.number, d.artifact, d.via, d.deployer, d.at, d.until, v.author, d.request, d.standing,
+  d.incident,
   (SELECT GROUP_CONCAT(a.principal, ' ') FROM {approval} a WHERE a.request = d.request AND a.at <= d.at),
   (SELECT s.approver FROM {standing} s WHERE s.id = d.standing), d.reviewer
 FROM {deployment} d JOIN {version} v ON v.model = d.model AND v.number = d.number
@@ -22,8 +25,8 @@ WHERE d.model = ? AND d.env = ? AND d.drill = 0 AND d.at <= ? AND (d.until IS NU
 ORDER BY d.entry DESC LIMIT 1
 """
 _SERVED_NAMES = (
-    "deployment", "model", "number", "artifact", "via", "deployed_by", "since", "until", "author", "request", "standing",
-    "incident", "approved_by", "standing_approved_by", "reviewed_by",
+    "deployment", "model", "number", "artifact", "via", "deployed_by", "since", "until", "author", "request",
+    "standing", "incident", "approved_by", "standing_approved_by", "reviewed_by",
 )  # fmt: skip
 
 
@@ -51,7 +54,7 @@ def why(q: c.Why, state: ViewTx, ctx: Ctx) -> dict[str, Any]:
     rule = ctx.rules.transition(q.to)
     gate = gate_of(state, ctx, found, q.to)
     missing = [{"what": gate.told(x), "who": f"{act(x.control)}; or {WAIVE}"} for x in gate.failing]
-    missing += _standing_in_the_way(state, found, q.to, rule.source, rule.source in ctx.rules.transitions)
+    missing += _standing_in_the_way(state, found, q.to, rule.source, path=rule.source in ctx.rules.transitions)
     wish = lookup.open_wish(state, found, q.to)
     given = lookup.approvals_of(state, wish.id) if wish and wish.gate_digest == gate.digest else []
     valid = sorted({a.principal for a in given if a.expires > time_text(ctx.now)})
@@ -73,7 +76,9 @@ def why(q: c.Why, state: ViewTx, ctx: Ctx) -> dict[str, Any]:
     }
 
 
-def _standing_in_the_way(state: ViewTx, found: lookup.Version, to: str, source: str, path: bool) -> list[dict[str, str]]:
+def _standing_in_the_way(
+    state: ViewTx, found: lookup.Version, to: str, source: str, *, path: bool
+) -> list[dict[str, str]]:
     """Reasons beside the gate: retired, altered, already there, path not walked."""
     missing = []
     if found.retired:
@@ -116,7 +121,7 @@ def systems(q: c.Systems, state: ViewTx, ctx: Ctx) -> list[dict[str, Any]]:
     for (name,) in state.rows("SELECT system FROM {system} ORDER BY system"):
         row = lookup.system(state, name) or {}
         models = [m for (m,) in state.rows("SELECT model FROM {model} WHERE system = ? ORDER BY model", name)]
-        found.append({**row, "models": models, "commitments": docs.commitments(state, name)})
+        found.append({**row, "models": models, "commitments": dossier.commitments(state, name)})
     return found
 
 
@@ -124,7 +129,7 @@ def show(q: c.Show, state: ViewTx, ctx: Ctx) -> dict[str, Any]:
     """Version, system, plan, evaluation, approvals, deployments, datasets, fairness: unknown is None."""
     found = lookup.known_version(state, q.version)
     datasets = {r: ctx.ask("lineage.dataset", r.removeprefix("dataset:")) for r in found.datasets}
-    return docs.dossier(state, found, datasets, ctx.ask("lineage.run", found.run), _fairness(ctx, found))
+    return dossier.dossier(state, found, datasets, ctx.ask("lineage.run", found.run), _fairness(ctx, found))
 
 
 def _fairness(ctx: Ctx, found: lookup.Version) -> Any:

@@ -3,6 +3,8 @@
 Promotions are decided in ``rules_promotion.py``, waivers and standing authorisations in ``rules_standing.py``.
 """
 
+# ruff: noqa: ARG001 - every rule and every answer has the same shape
+
 from __future__ import annotations
 
 from datetime import timedelta
@@ -19,7 +21,9 @@ from affidavit.core.errors import Invalid, NotFound, Refused
 from affidavit.core.fields import VaultText, time_text
 
 RISKY = ("pickle", "joblib")
-VAGUE = frozenset({"n/a", "na", "none", "tbd", "todo", "unknown", "various", "not applicable", "to be decided", "see above"})
+VAGUE = frozenset(
+    {"n/a", "na", "none", "tbd", "todo", "unknown", "various", "not applicable", "to be decided", "see above"}
+)
 LEAST_WORDS = 12
 CLOCK_SLACK = timedelta(minutes=5)
 MOST_ROWS = 5_000
@@ -55,7 +59,9 @@ def register_model(cmd: c.RegisterModel, state: ViewTx, ctx: Ctx) -> list[Draft]
     """A name of its own, under a registered system."""
     _known_system(cmd.system, state)
     if lookup.model(state, cmd.model) is not None:
-        raise Refused("already_registered", f"the model {cmd.model} is registered.", next_step="register a version of it.")
+        raise Refused(
+            "already_registered", f"the model {cmd.model} is registered.", next_step="register a version of it."
+        )
     return [Draft(e.ModelRegistered(cmd.model, cmd.system), (f"model:{cmd.model}", f"system:{cmd.system}"))]
 
 
@@ -90,13 +96,17 @@ def _dates(cmd: rec.RecordVersion, ctx: Ctx) -> None:
             next_step="give started and ended of the training run.",
         )
     if cmd.ended > ctx.now + CLOCK_SLACK:
-        raise Invalid(f"ended: {time_text(cmd.ended)} lies in the future.", next_step="give the end of the training run.")
+        raise Invalid(
+            f"ended: {time_text(cmd.ended)} lies in the future.", next_step="give the end of the training run."
+        )
 
 
 def _provenance(cmd: rec.RecordVersion, ctx: Ctx) -> None:
     for field in ("datasets", "hyperparameters", "metrics"):
         if not getattr(cmd, field):
-            raise Invalid(f"{field} is empty.", next_step=f"give the {field} the training run used; see `register --help`.")
+            raise Invalid(
+                f"{field} is empty.", next_step=f"give the {field} the training run used; see `register --help`."
+            )
     for ref in cmd.datasets:
         known_dataset(ref, ctx)
     _known_principal(cmd.author, "author", ctx)
@@ -146,7 +156,8 @@ def _accepted(cmd: rec.RecordVersion, ctx: Ctx) -> None:
     if not named or cmd.accepted_risk not in (named if isinstance(named, list) else [named]) or cmd.risk_reason is None:
         raise Refused(
             "format_refused", f"{cmd.format} runs code when it is loaded, and the rules accept no such risk by name.",
-            next_step="save the model as skops, ONNX, safetensors or the library's own text format.", controls=("AI-01.4",),
+            next_step="save the model as skops, ONNX, safetensors or the library's own text format.",
+            controls=("AI-01.4",),
         )  # fmt: skip
     _clear("risk_reason", cmd.risk_reason, "the vendor ships joblib only; loaded in a sandbox without network")
 
@@ -281,7 +292,8 @@ def record_deployments(cmd: rec.RecordDeployments, state: ViewTx, ctx: Ctx) -> l
 def _fits(row: rec.Observed, cmd: rec.RecordDeployments, ctx: Ctx) -> None:
     if not cmd.start <= row.deployed_at < cmd.end:
         raise Invalid(
-            f"row {row.external}: {time_text(row.deployed_at)} lies outside the window.", next_step="give the window it has."
+            f"row {row.external}: {time_text(row.deployed_at)} lies outside the window.",
+            next_step="give the window it has.",
         )
     if row.env not in ctx.rules.environments:
         known = ", ".join(ctx.rules.environments)
@@ -311,7 +323,10 @@ def meets(value: str, direction: str, bound: str) -> bool:
 def check_thresholds(thresholds: tuple[e.Threshold, ...]) -> None:
     """At least one, each metric known and named once per direction."""
     if not thresholds:
-        raise Invalid("thresholds is empty.", next_step='give one such as {"metric":"auc","direction":"at-least","bound":"0.750000"}.')
+        raise Invalid(
+            "thresholds is empty.",
+            next_step='give one such as {"metric":"auc","direction":"at-least","bound":"0.750000"}.',
+        )
     named = [(t.metric, t.direction) for t in thresholds]
     for metric, direction in named:
         if metric not in maths.METRICS:
@@ -323,7 +338,9 @@ def check_thresholds(thresholds: tuple[e.Threshold, ...]) -> None:
 def same_artifact(found: lookup.Version, artifact: str) -> None:
     """The measured artifact is the registered one."""
     if found.artifact != artifact:
-        raise Invalid(f"{found.name} is {found.artifact}, not {artifact}.", next_step="measure the registered artifact.")
+        raise Invalid(
+            f"{found.name} is {found.artifact}, not {artifact}.", next_step="measure the registered artifact."
+        )
 
 
 def not_retired(found: lookup.Version) -> None:
@@ -354,7 +371,9 @@ def _known_system(name: str, state: ViewTx) -> None:
 
 def _known_principal(principal: str, field: str, ctx: Ctx) -> None:
     if ctx.ask("access.principal", principal) is None:
-        raise NotFound(f"{field}: no principal {principal}.", next_step="register it: affidavit access register-principal.")
+        raise NotFound(
+            f"{field}: no principal {principal}.", next_step="register it: affidavit access register-principal."
+        )
 
 
 def _clear(field: str, text: VaultText, example: str) -> None:

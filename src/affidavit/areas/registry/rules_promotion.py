@@ -1,5 +1,7 @@
 """What the registry decides about promotions: requests, approvals, deployments, emergencies, rollbacks."""
 
+# ruff: noqa: ARG001 - every rule and every answer has the same shape
+
 from __future__ import annotations
 
 from typing import Any
@@ -28,7 +30,9 @@ def request(cmd: c.RequestPromotion, state: ViewTx, ctx: Ctx) -> list[Draft]:
     earlier = lookup.open_wish(state, found, cmd.to)
     if earlier is not None and earlier.gate_digest == gate.digest:
         raise Refused(
-            "already_requested", f"request {earlier.id} asks for this.", next_step=f"have it approved: registry approve {earlier.id}."
+            "already_requested",
+            f"request {earlier.id} asks for this.",
+            next_step=f"have it approved: registry approve {earlier.id}.",
         )
     fact = e.PromotionRequested(ctx.ids[0], found.model, found.number, found.artifact, cmd.to, gate.lines, gate.digest)
     return [Draft(fact, (*lookup.refs_of(state, found), f"request:{ctx.ids[0]}", f"env:{cmd.to}"), cmd.to)]
@@ -99,7 +103,8 @@ def _not_approved(found: lookup.Version, to: str, lacking: Refused | None, stand
     roles = ", ".join(ctx.rules.transition(to).approvals.roles)
     return Refused(
         "outside_standing", f"{found.name} is {told}.",
-        next_step=f"request it (affidavit registry request) and have a holder of {roles} approve.", controls=("AI-01.2",),
+        next_step=f"request it (affidavit registry request) and have a holder of {roles} approve.",
+        controls=("AI-01.2",),
     )  # fmt: skip
 
 
@@ -116,7 +121,9 @@ def _approvals_lacking(state: ViewTx, wish: lookup.Wish | None, gate: Gate, ctx:
             "gate_changed", f"the gate says something else than request {wish.id} froze.",
             next_step="request it again; the approval binds to the new result.", controls=("AI-01.2", "AI-01.3"),
         )  # fmt: skip
-    given = [a for a in lookup.approvals_of(state, wish.id) if a.gate_digest == gate.digest and a.artifact == wish.artifact]
+    given = [
+        a for a in lookup.approvals_of(state, wish.id) if a.gate_digest == gate.digest and a.artifact == wish.artifact
+    ]
     valid = {a.principal for a in given if a.expires > now}
     if len(valid) >= rule.n:
         for principal in sorted(valid):
@@ -162,7 +169,9 @@ def review(cmd: c.ReviewBreakGlass, state: ViewTx, ctx: Ctx) -> list[Draft]:
     if found is None:
         raise NotFound(f"no deployment {cmd.deployment}.", next_step="`affidavit registry history MODEL` lists them.")
     if found.via != "break-glass":
-        raise Invalid(f"deployment {found.id} came by {found.via}.", next_step="only an emergency is reviewed afterwards.")
+        raise Invalid(
+            f"deployment {found.id} came by {found.via}.", next_step="only an emergency is reviewed afterwards."
+        )
     if found.reviewed:
         raise Refused("already_reviewed", f"it was reviewed {found.reviewed}.", next_step="nothing to do.")
     version = lookup.known_version(state, f"{found.model}/{found.number}")

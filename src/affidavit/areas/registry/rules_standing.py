@@ -55,7 +55,9 @@ def approve_waiver(cmd: c.ApproveWaiver, state: ViewTx, ctx: Ctx) -> list[Draft]
     if waiver is None:
         raise NotFound(f"no waiver {cmd.waiver}.", next_step="request one: affidavit registry request-waiver.")
     if waiver.approved:
-        raise Refused("already_approved", f"waiver {waiver.id} was approved {waiver.approved}.", next_step="nothing to do.")
+        raise Refused(
+            "already_approved", f"waiver {waiver.id} was approved {waiver.approved}.", next_step="nothing to do."
+        )
     found = lookup.known_version(state, f"{waiver.model}/{waiver.number}")
     if ctx.who.principal in (waiver.requester, found.author):
         raise Refused(
@@ -106,9 +108,13 @@ def approve_standing(cmd: c.ApproveStanding, state: ViewTx, ctx: Ctx) -> list[Dr
     """Not by its proposer, and before it expires."""
     standing = lookup.standing_of(state, cmd.standing)
     if standing is None:
-        raise NotFound(f"no standing authorisation {cmd.standing}.", next_step="propose one: registry propose-standing.")
+        raise NotFound(
+            f"no standing authorisation {cmd.standing}.", next_step="propose one: registry propose-standing."
+        )
     if standing.approved:
-        raise Refused("already_approved", f"{standing.id} was approved {standing.approved}.", next_step="nothing to do.")
+        raise Refused(
+            "already_approved", f"{standing.id} was approved {standing.approved}.", next_step="nothing to do."
+        )
     if ctx.who.principal == standing.proposer:
         raise Refused(
             "self_approval", f"{ctx.who.principal} proposed {standing.id}.",
@@ -156,7 +162,9 @@ def _outside_ranges(state: ViewTx, found: lookup.Version, standing: lookup.Stand
         elif before is None:
             problem = "has no range, and no approved version serves as measure"
         else:
-            problem = None if value == before.get(name) else f"is {value}, the last approved version has {before.get(name)}"
+            problem = (
+                None if value == before.get(name) else f"is {value}, the last approved version has {before.get(name)}"
+            )
         if problem:
             problems.append(f"{name} {problem}")
     return problems
@@ -197,5 +205,7 @@ def _misses_bounds(state: ViewTx, found: lookup.Version, standing: lookup.Standi
         if value is None:
             problems.append(f"{bound['metric']} was not measured")
         elif not meets(value, bound["direction"], bound["bound"]):
-            problems.append(f"{bound['metric']} is {value}, must be {bound['direction'].replace('-', ' ')} {bound['bound']}")
+            problems.append(
+                f"{bound['metric']} is {value}, must be {bound['direction'].replace('-', ' ')} {bound['bound']}"
+            )
     return problems

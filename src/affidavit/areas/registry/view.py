@@ -9,6 +9,7 @@ from affidavit.core import canonical, codec
 from affidavit.core.area import View, ViewTx
 from affidavit.core.envelope import Record
 from affidavit.core.fields import VaultText, time_text
+from affidavit.core.signals import Tamper
 
 TABLES = {
     "system": "system TEXT PRIMARY KEY, owner TEXT, tier TEXT, role TEXT, jurisdictions TEXT, purpose TEXT,"
@@ -227,3 +228,9 @@ VIEW = View(
         e.DeploymentObserved: _observed,
     },
 )
+
+
+def tampering(r: Record) -> Tamper:
+    """The signal of an altered artifact: incidents answer it."""
+    f: e.ArtifactTampered = r.fact
+    return Tamper(r.head.refs, f.expected, f.found)
