@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from affidavit.store.database import Database
 from affidavit.store.files import FileObjectStore, FileTileStore
 from affidavit.store.head import SqliteHeadStore
-from affidavit.store.mac import RowMac
 from affidavit.store.memory import (
-    MemoryDatabase,
     MemoryEntryStore,
     MemoryHeadStore,
     MemoryObjectStore,
     MemoryTileStore,
     MemoryVault,
 )
-from affidavit.store.operational import OPERATIONAL_LAYOUT, OperationalTable, open_operational
 from affidavit.store.sqlite import SqliteEntryStore
 from affidavit.store.vault import SqliteVault
 
@@ -59,13 +55,3 @@ def vault(request, tmp_path):
     store = MemoryVault() if request.param == "memory" else SqliteVault(tmp_path / "vault.db")
     yield store
     store.close()
-
-
-@pytest.fixture(params=["sqlite", "memory"])
-def operational(request, tmp_path):
-    memory = request.param == "memory"
-    database: Database | MemoryDatabase = (
-        MemoryDatabase(OPERATIONAL_LAYOUT) if memory else open_operational(tmp_path / "operational.db")
-    )
-    yield OperationalTable(database, RowMac(b"k" * 32), "key_use", ("key_id",), ("at", "count"))
-    database.close()

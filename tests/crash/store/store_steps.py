@@ -17,8 +17,7 @@ from affidavit.store import hooks as faults
 from affidavit.store.files import FileObjectStore, FileTileStore
 from affidavit.store.head import SqliteHeadStore
 from affidavit.store.hooks import Hooks, Point
-from affidavit.store.mac import RowMac
-from affidavit.store.operational import OperationalTable, open_operational
+from affidavit.store.rowstore import RowStore
 from affidavit.store.sqlite import SqliteEntryStore
 from affidavit.store.vault import SqliteVault
 
@@ -154,21 +153,20 @@ def text_in_vault(root: Path) -> None:
 
 
 def count_use(root: Path, hooks: Hooks) -> None:
-    database = open_operational(root / "operational.db", hooks=hooks)
+    rows = RowStore(root / "operational.db", KEY, hooks=hooks)
     try:
-        OperationalTable(database, RowMac(KEY), "key_use", ("key",), ("count",)).put({"key": "a"}, {"count": 1})
+        rows.put("key_use", "a", {"count": 1})
     finally:
-        database.close()
+        rows.close()
 
 
 def use_counted(root: Path) -> bool:
-    database = open_operational(root / "operational.db")
-    table = OperationalTable(database, RowMac(KEY), "key_use", ("key",), ("count",))
+    rows = RowStore(root / "operational.db", KEY)
     try:
-        assert table.verify() == []
-        return table.get({"key": "a"}) is not None
+        assert rows.flaws() == []
+        return rows.get("key_use", "a") is not None
     finally:
-        database.close()
+        rows.close()
 
 
 def missing(root: Path) -> bool:

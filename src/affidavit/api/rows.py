@@ -1,0 +1,46 @@
+"""Results as JSON values and answers: the shapes of ``--json`` on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from affidavit.core import codec
+from affidavit.core.envelope import Record
+from affidavit.core.fields import time_text
+from affidavit.service.executor import Done
+
+
+def record_row(record: Record) -> dict[str, Any]:
+    """A record as a JSON object; private fields show their vault id."""
+    head = record.head
+    row: dict[str, Any] = {
+        "index": record.index, "tag": head.tag, "at": time_text(head.at), "actor": head.actor, "stream": head.stream,
+        "seq": head.seq, "refs": list(head.refs), "data": codec.dump_object(record.fact),
+    }  # fmt: skip
+    private = {k: v.vault for k, v in codec.private_fields(record.fact).items()}
+    return row | ({"private": private} if private else {}) | ({"cause": head.cause} if head.cause is not None else {})
+
+
+def done_row(done: Done) -> dict[str, Any]:
+    """The outcome of a command as a JSON object."""
+    row: dict[str, Any] = {
+        "command": done.command_id, "repeated": done.repeated, "entries": [record_row(r) for r in done.records]
+    }  # fmt: skip
+    if isinstance(done.result, (dict, list, str, int)):
+        row["result"] = done.result
+    return row
+
+
+def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON document with sorted keys; NaN and infinities never leave."""
+    body = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(body.encode("utf-8", "backslashreplace"), status, headers, "application/json")
+
+
+def entry_path(index: int) -> str:
+    """Where an entry is read."""
+    return f"/v1/log/entries/{index}"
