@@ -57,6 +57,15 @@ def source_digest(*modules: str) -> str:
     return "sha256:" + state.hexdigest()
 
 
+def folder_digest(package: str) -> str:
+    """The digest of every Python file directly in a package folder, by name."""
+    state = hashlib.sha256()
+    for file in sorted(resources.files(package).iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".py"):
+            state.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return "sha256:" + state.hexdigest()
+
+
 class Catalog:
     """Every area in order, with its requests, facts, views and controls by name."""
 
@@ -108,10 +117,8 @@ class Catalog:
 
     @cached_property
     def code_digests(self) -> dict[str, str]:
-        """Digest of the deciding code of each area (the modules its rules stand in)."""
-        return {
-            a.name: source_digest(*sorted({d.__module__ for d in a.commands.values()})) for a in self.areas.values()
-        }
+        """Digest of the deciding code of each area: every module of its folder."""
+        return {name: folder_digest(f"affidavit.areas.{name}") for name in self.areas}
 
     @cached_property
     def views(self) -> dict[str, tuple[View, dict[str, str], str]]:

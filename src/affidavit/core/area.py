@@ -75,7 +75,8 @@ class Query(Request):
 class Measure(Request):
     """Work outside any transaction (an evaluation, a drill) that ends in one command recording it.
 
-    Its function returns the command, or ``(command, result)`` with a JSON value or object for the caller.
+    Its function returns the command, or ``(command, result)`` with a JSON value or object for the caller;
+    a result that is one of our errors is raised once the command is in the log.
     """
 
 

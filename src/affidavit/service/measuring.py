@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from affidavit.core.area import Measure, Who
 from affidavit.core.codec import checked
 from affidavit.core.commitment import KEY_BYTES
-from affidavit.core.errors import Invalid, NotFound
+from affidavit.core.errors import AffidavitError, Invalid, NotFound
 from affidavit.core.fields import Attachment
 from affidavit.core.rules import Rules
 from affidavit.ledger.notes import sign_note
@@ -88,4 +88,6 @@ def measure(executor: Executor, request: Measure, who: Who, *, local: bool = Tru
     found = executor.catalog.measure_of(type(request))(request, ServiceDesk(executor, who, local=local))
     command, result = found if isinstance(found, tuple) else (found, None)
     done = executor.execute(command, who, **options)
+    if isinstance(result, AffidavitError):
+        raise result
     return done if result is None else replace(done, result=result)

@@ -116,3 +116,18 @@ def _home() -> Path:
         return Path.home()
     except RuntimeError as error:
         raise StoreDown("this user has no home folder.", next_step="set AFFIDAVIT_STATE to a folder.") from error
+
+
+class PublishedHead:
+    """Stands in where the head store is not at hand: the published checkpoint is all there is. Read only."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self._checkpoint = checkpoint
+
+    def fetch(self, origin: str) -> bytes | None:  # noqa: ARG002
+        """The published checkpoint, or None."""
+        return self._checkpoint.read_bytes() if self._checkpoint.is_file() else None
+
+    def replace(self, origin: str, old: bytes | None, new: bytes) -> None:  # noqa: ARG002
+        """Raises ``Busy``: nothing is replaced here."""
+        raise moved(origin)

@@ -89,3 +89,25 @@ class RowStore:
     def close(self) -> None:
         """Release handles; idempotent."""
         self._database.close()
+
+
+class NoRows:
+    """Stands in where the MAC key is not at hand: nothing is read, so nothing is claimed."""
+
+    def get(self, table: str, key: str) -> dict[str, Any] | None:  # noqa: ARG002
+        """None."""
+        return None
+
+    def put(self, table: str, key: str, value: dict[str, Any]) -> None:
+        """Nothing is kept."""
+
+    def delete(self, table: str, key: str) -> None:
+        """Nothing is there."""
+
+    def rows(self, table: str) -> list[tuple[str, dict[str, Any]]]:  # noqa: ARG002
+        """None."""
+        return []
+
+    def flaws(self) -> list[str]:
+        """None."""
+        return []

@@ -8,13 +8,13 @@ Promotions are decided in ``rules_promotion.py``, waivers and standing authorisa
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import events as e
 from affidavit.areas.registry import lookup, maths
 from affidavit.areas.registry import records as rec
+from affidavit.areas.registry.bounds import meets
 from affidavit.core.area import Ctx, ViewTx
 from affidavit.core.envelope import Draft
 from affidavit.core.errors import Invalid, NotFound, Refused
@@ -313,11 +313,6 @@ def _taken(row: rec.Observed, source: str, state: ViewTx) -> bool:
 
 
 # ---------------------------------------------------------------- what several rules ask
-
-
-def meets(value: str, direction: str, bound: str) -> bool:
-    """Whether a decimal string keeps a bound; equality keeps it."""
-    return Decimal(value) >= Decimal(bound) if direction == "at-least" else Decimal(value) <= Decimal(bound)
 
 
 def check_thresholds(thresholds: tuple[e.Threshold, ...]) -> None:

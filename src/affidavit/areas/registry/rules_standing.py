@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import events as e
 from affidavit.areas.registry import lookup
-from affidavit.areas.registry.rules import check_thresholds, known_dataset, meets
+from affidavit.areas.registry.bounds import meets, ranges_left
+from affidavit.areas.registry.rules import check_thresholds, known_dataset
 from affidavit.core.area import Ctx, ViewTx
 from affidavit.core.envelope import Draft
 from affidavit.core.errors import Invalid, NotFound, Refused
@@ -151,42 +152,9 @@ def _leaves(state: ViewTx, found: lookup.Version, standing: lookup.Standing, to:
 
 
 def _outside_ranges(state: ViewTx, found: lookup.Version, standing: lookup.Standing, to: str) -> list[str]:
-    ranges = {r["name"]: r for r in standing.ranges}
+    ranges: dict[str, dict[str, str | None]] = {str(r["name"]): {**r} for r in standing.ranges}
     last = _last_approved(state, found.model, to)
-    before = last.hyperparameters if last else None
-    problems = []
-    for name in sorted({*found.hyperparameters, *(before or {}), *ranges}):
-        value = found.hyperparameters.get(name)
-        if name in ranges:
-            problem = _outside(value, ranges[name])
-        elif before is None:
-            problem = "has no range, and no approved version serves as measure"
-        else:
-            problem = (
-                None if value == before.get(name) else f"is {value}, the last approved version has {before.get(name)}"
-            )
-        if problem:
-            problems.append(f"{name} {problem}")
-    return problems
-
-
-def _outside(value: str | None, bound: dict[str, str]) -> str | None:
-    """How a value leaves its range; None if it does not."""
-    if value is None:
-        return "is not stated"
-    if "equals" in bound:
-        return None if value == bound["equals"] else f"is {value}, must be {bound['equals']}"
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        return f"is {value}, which is no number"
-    if not number.is_finite():
-        return f"is {value}, which is no finite number"
-    if "least" in bound and number < Decimal(bound["least"]):
-        return f"is {value}, below {bound['least']}"
-    if "most" in bound and number > Decimal(bound["most"]):
-        return f"is {value}, above {bound['most']}"
-    return None
+    return ranges_left(found.hyperparameters, ranges, last.hyperparameters if last else None)
 
 
 def _last_approved(state: ViewTx, model: str, to: str) -> lookup.Version | None:

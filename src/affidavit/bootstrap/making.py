@@ -1,0 +1,166 @@
+"""Making a workspace: keys, settings, entry 0, the first administrator."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+from affidavit import __version__
+from affidavit.areas.access.events import GrantApproved, PrincipalRegistered, RulesAdopted
+from affidavit.areas.catalog import Catalog, catalog
+from affidavit.bootstrap.opening import FORMAT, ORIGIN, SETTINGS, SIMULATED, open_workspace, read_settings, stores_of
+from affidavit.core.area import Who
+from affidavit.core.commitment import KEY_BYTES, commit
+from affidavit.core.envelope import Draft
+from affidavit.core.errors import Invalid
+from affidavit.core.fields import Attachment, VaultText, check_text, sealed
+from affidavit.core.ledger_facts import LedgerOpened
+from affidavit.core.ports import Clock
+from affidavit.ledger.keys import Ed25519Signer
+from affidavit.service import views
+from affidavit.service.readings import parse_rules
+from affidavit.service.sealing import new_id
+from affidavit.service.stores import Stores
+from affidavit.service.workspace import Workspace
+from affidavit.store.clock import SimulatedClock, SystemClock
+from affidavit.store.durable import durable_write
+from affidavit.store.head import SqliteHeadStore
+from affidavit.store.signer import FileSigner, create_key
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A new workspace: what is shown once and kept nowhere is here."""
+
+    workspace: Workspace
+    admin: Who
+    api_key: str
+    recovery_secret: str
+
+
+def init(
+    path: str | Path,
+    *,
+    admin: str = "administrator",
+    origin: str | None = None,
+    clock: Clock | Literal["system", "simulated"] = "system",
+    start: datetime | None = None,
+    head: str | None = None,
+    rules: bytes | None = None,
+) -> Created:
+    """Make a workspace with its first administrator, default rules and an open, published log.
+
+    ``head`` puts the head store into a folder of the workspace (relative) or elsewhere (absolute); by
+    default it lies in the user's state folder. Everything is made in a folder beside ``path`` and
+    renamed at the end: a failure leaves nothing. Raises ``Invalid`` or ``StoreDown``.
+    """
+    root = Path(path).absolute()
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise Invalid(f"{root} exists and is not an empty folder.", next_step="choose another path.")
+    check_text("admin", admin)
+    if isinstance(clock, str):
+        clock = SystemClock() if clock == "system" else SimulatedClock(start or SystemClock().now())
+    origin = _origin(origin, root.name, simulated=clock.kind == "simulated")
+    building = root.with_name(f".{root.name}.{secrets.token_hex(4)}.init")
+    try:
+        building.mkdir(parents=True, mode=0o700)
+        secret = _lay_out(building, origin, head)
+        settings = read_settings(building)
+        if settings.head.exists() and not head:
+            _refuse_known(settings, origin)
+        stores = stores_of(building, settings, clock, None)
+        recovery = Ed25519Signer(f"{origin}/recovery", secret)
+        who = _open_ledger(stores, catalog(), admin, recovery.vkey, rules)
+        stores.entries.close()
+        if root.exists():
+            root.rmdir()
+        building.rename(root)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    workspace = open_workspace(root, clock=clock).acting(who)
+    issued = workspace.access.issue_key(
+        principal=who.principal, for_env="production", expires=clock.now() + timedelta(days=365)
+    )
+    workspace.publish()
+    return Created(workspace, who, issued.result["key"], recovery.secret_key())
+
+
+def _refuse_known(settings: Settings, origin: str) -> None:
+    known = SqliteHeadStore(settings.head)
+    try:
+        if known.fetch(origin) is not None:
+            raise Invalid(f"the head store knows a log {origin}.", next_step="choose another --origin.")
+    finally:
+        known.close()
+
+
+def _origin(origin: str | None, name: str, *, simulated: bool) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "workspace"
+    origin = origin or f"affidavit.local/{slug}-{secrets.token_hex(4)}"
+    if simulated and not origin.endswith(SIMULATED):
+        origin += SIMULATED
+    if not simulated and origin.endswith(SIMULATED):
+        raise Invalid(
+            f"origin {origin!r} says simulated, the clock is the system's.", next_step="choose another origin."
+        )
+    if not ORIGIN.fullmatch(origin) or len(origin) > 100:
+        raise Invalid(
+            f"{origin!r} is no log origin.", next_step="use a name such as example.org/risk (a-z, 0-9, . - /)."
+        )
+    return origin
+
+
+def _lay_out(root: Path, origin: str, head: str | None) -> bytes:
+    """Folders, keys and settings of a new workspace; the seed of the recovery key, which is stored nowhere."""
+    for name in ("log.key", "artifact.key", "operational.key"):
+        create_key(root / "keys" / name)
+    for folder in ("log", "objects", "timestamps", "segments", "spool"):
+        (root / folder).mkdir()
+    text = f'format = {FORMAT}\norigin = "{origin}"\n'
+    if head:
+        text += f'\n[head]\nfolder = "{Path(head).as_posix()}"\n'
+    durable_write(root / SETTINGS, text.encode())
+    durable_write(root / "log.vkey", (FileSigner(origin, root / "keys/log.key").vkey + "\n").encode())
+    return secrets.token_bytes(32)
+
+
+def _open_ledger(stores: Stores, known: Catalog, admin: str, recovery: str, rules: bytes | None) -> Who:
+    """Entry 0 and what stands beside it: the clock, the keys, the first administrator, the rules."""
+    from importlib import resources
+
+    text = rules or resources.files("affidavit.service").joinpath("rules.yaml").read_bytes()
+    parse_rules(text, known)
+    digest, size = stores.objects.put(BytesIO(text))
+    principal = f"p-{secrets.token_hex(16)}"
+    who = Who(principal, "os-user")
+    command_id = new_id(stores, stores.clock.now())
+    vault_id, key = stores.vault.put(command_id, "name", admin, stores.random(KEY_BYTES))
+    name = sealed(VaultText(admin), commit(key, "name", admin), vault_id)
+    workspace = Workspace(stores, known, who)
+    opened = LedgerOpened(stores.clock.kind, __version__, stores.log_signer.vkey, recovery, stores.artifact_signer.vkey)
+    attachment = Attachment(digest, size, "application/yaml", "rules")
+    grant = _uuid(stores.random(16))
+    drafts = [
+        Draft(opened, ("ledger:log",)),
+        Draft(RulesAdopted(attachment, principal, genesis=True), ("rules:workspace",)),
+        Draft(PrincipalRegistered(principal, "person", name), (f"principal:{principal}",)),
+        Draft(
+            GrantApproved(grant, principal, "admin", "*", genesis=True), (f"principal:{principal}", f"grant:{grant}")
+        ),
+    ]
+    with stores.entries.write() as tx:
+        views.make(tx, known)
+        workspace.executor.append_facts(tx, drafts, who, area="access", command_id=command_id)
+    return who
+
+
+def _uuid(raw: bytes) -> str:
+    text = raw.hex()
+    return "-".join((text[:8], text[8:12], "4" + text[13:16], "8" + text[17:20], text[20:32]))

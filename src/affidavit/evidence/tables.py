@@ -1,0 +1,90 @@
+"""The CSV files of a package: populations, samples, results. One spelling per content. [bytes]
+
+RFC 4180 with a header line, LF line ends and quotes only where needed. A cell that a spreadsheet would
+take for a formula (or that begins with an apostrophe) gets an apostrophe in front.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from affidavit.core.assessment import item_row
+from affidavit.core.errors import Invalid
+from affidavit.core.fields import parse_time
+from affidavit.core.findings import Item
+
+POPULATION = ("key", "at", "refs", "entries", "drill")
+SAMPLE = ("rank", "order", *POPULATION)
+RESULTS = ("key", "attribute", "outcome", "reason", "entries")
+_RISKY = ("=", "+", "-", "@", "\t", "\r", "'")
+MAX_FIELD = 1 << 20
+
+
+def encode(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """The only bytes of a table."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_guard(cell) for cell in row] for row in rows)
+    return out.getvalue().encode()
+
+
+def _guard(cell: str) -> str:
+    return "'" + cell if cell.startswith(_RISKY) else cell
+
+
+def decode(body: bytes, header: Sequence[str], name: str) -> list[list[str]]:
+    """The rows of a table. Raises ``Invalid`` unless encoding them gives the same bytes."""
+    try:
+        lines = list(csv.reader(io.StringIO(body.decode(), newline="")))
+    except (csv.Error, UnicodeDecodeError) as e:
+        raise Invalid(f"{name} is no table: {e}.", next_step="ask for the package again.") from None
+    rows = [[cell.removeprefix("'") for cell in line] for line in lines[1:]]
+    if not lines or tuple(lines[0]) != tuple(header) or encode(header, rows) != body:
+        raise Invalid(f"{name} is not a table of {', '.join(header)} in its only form.", next_step="ask for it again.")
+    return rows
+
+
+def item_cells(item: Item) -> list[str]:
+    """An item of a population as cells."""
+    row = item_row(item)
+    entries = " ".join(map(str, row["entries"]))
+    return [row["key"], row["at"], " ".join(row["refs"]), entries, "yes" if row["drill"] else "no"]
+
+
+def item_of(cells: Sequence[str], name: str) -> Item:
+    """An item from its cells. Raises ``Invalid``."""
+    if len(cells) != len(POPULATION):
+        raise Invalid(f"{name}: a line has {len(cells)} cells.", next_step="ask for the package again.")
+    key, at, refs, entries, drill = cells
+    try:
+        indexes = tuple(int(e) for e in entries.split(" ")) if entries else ()
+    except ValueError:
+        raise Invalid(f"{name}: entries {entries[:60]!r} are no indexes.", next_step="ask for it again.") from None
+    item = Item(key, parse_time(at), tuple(refs.split(" ")) if refs else (), indexes, drill == "yes")
+    if item_cells(item) != list(cells):
+        raise Invalid(f"{name}: the line of {key[:60]!r} is not in its only form.", next_step="ask for it again.")
+    return item
+
+
+def population_csv(items: Sequence[Item]) -> bytes:
+    """``populations/<control>.csv``."""
+    return encode(POPULATION, map(item_cells, items))
+
+
+def population_items(body: bytes, name: str) -> list[Item]:
+    """The items of ``populations/<control>.csv``. Raises ``Invalid``."""
+    return [item_of(cells, name) for cells in decode(body, POPULATION, name)]
+
+
+def results_csv(grid: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> bytes:
+    """``results/<control>.csv`` from the grid of a finding's row: one line per item and attribute."""
+    lines = [
+        [key, attribute, o["outcome"], o["reason"], " ".join(map(str, o["entries"]))]
+        for key, outcomes in grid.items()
+        for attribute, o in outcomes.items()
+    ]
+    return encode(RESULTS, lines)
