@@ -39,11 +39,11 @@ def router(workspace: Workspace) -> APIRouter:
         return await run_in_threadpool(_controls, workspace, who)
 
     @made.post("/drill/{control}", include_in_schema=False)
-    async def drill(request: Request) -> Response:
+    async def drill(request: Request, control: str) -> Response:
         request.scope["state"]["route"] = "/v1/audit/drill/{control}"
         who = await incoming.signed_in(request, workspace)
         incoming.only(request)
-        return await run_in_threadpool(_drill, workspace, who, request.path_params["control"])
+        return await run_in_threadpool(_drill, workspace, who, control)
 
     return made
 

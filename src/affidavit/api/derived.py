@@ -74,7 +74,7 @@ def _execute(workspace: Workspace, wanted: Request, who: Who, command_id: str | 
     if incoming.attachments(wanted):
         workspace.executor.authorise(wanted, who)  # a denial comes before a word on what is stored
         incoming.check_attachments(workspace, wanted)
-    options = {"command_id": command_id} if command_id else {}
+    options: dict[str, Any] = {"command_id": command_id} if command_id else {}
     done: Done = workspace.do(wanted, who, local=False, **options)
     row: dict[str, Any] = done_row(done) | {"accepted": workspace.accepted(done).decode()}
     status = 200 if done.repeated else 201

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
@@ -37,20 +37,19 @@ def router(workspace: Workspace) -> APIRouter:
         return await read(request, "checkpoint", "", "checkpoint")
 
     @made.get("/tile/{path:path}", include_in_schema=False)
-    async def tile(request: Request) -> Response:
-        return await read(request, "tile", request.path_params["path"], "tile/{path}")
+    async def tile(request: Request, path: str) -> Response:
+        return await read(request, "tile", path, "tile/{path}")
 
     @made.get("/entries/{index}", include_in_schema=False)
-    async def entry(request: Request) -> Response:
+    async def entry(request: Request, index: str) -> Response:
         form = incoming.single(request.query_params.getlist("form"), "form", "record")
         if form not in ("record", "bytes"):
             raise Invalid(f"form: {form[:40]!r} is none of record, bytes.", next_step="correct form.")
-        part = cast(Part, "bytes" if form == "bytes" else "entry")
-        return await read(request, part, request.path_params["index"], "entries/{index}")
+        return await read(request, "bytes" if form == "bytes" else "entry", index, "entries/{index}")
 
     @made.get("/receipts/{index}", include_in_schema=False)
-    async def receipt(request: Request) -> Response:
-        return await read(request, "receipt", request.path_params["index"], "receipts/{index}")
+    async def receipt(request: Request, index: str) -> Response:
+        return await read(request, "receipt", index, "receipts/{index}")
 
     @made.post("/publish", include_in_schema=False)
     async def publish(request: Request) -> Response:
@@ -68,14 +67,21 @@ def _read(workspace: Workspace, part: Part, text: str, who: Who) -> Response:
     if part == "checkpoint":
         return Response(workspace.stores.tiles.get("checkpoint"), media_type=TEXT)
     if part == "tile":
-        # only the one spelling of a computed path reaches the store
-        return Response(workspace.stores.tiles.get(parse_path(f"tile/{text}").path), 200, FOREVER, BYTES)
+        return Response(workspace.stores.tiles.get(tile_path(text)), 200, FOREVER, BYTES)
     index = incoming.index_of(text)
     if part == "receipt":
         return Response(workspace.receipt(index), media_type=TEXT)
     if part == "entry":
         return json_answer(record_row(workspace.record(index)))
     return Response(entry_bytes(workspace, index), media_type=BYTES)
+
+
+def tile_path(text: str) -> str:
+    """The path of a tile below the log: only the one spelling of a computed path reaches the store."""
+    try:
+        return parse_path(f"tile/{text}").path
+    except Invalid:
+        raise Invalid(f"{text[:80]!r} is not the path of a tile.", next_step="compute it by C2SP tlog-tiles.") from None
 
 
 def entry_bytes(workspace: Workspace, index: int) -> bytes:

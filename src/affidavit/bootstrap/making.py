@@ -14,7 +14,16 @@ from typing import Literal
 from affidavit import __version__
 from affidavit.areas.access.events import GrantApproved, PrincipalRegistered, RulesAdopted
 from affidavit.areas.catalog import Catalog, catalog
-from affidavit.bootstrap.opening import FORMAT, ORIGIN, SETTINGS, SIMULATED, open_workspace, read_settings, stores_of
+from affidavit.bootstrap.opening import (
+    FORMAT,
+    ORIGIN,
+    SETTINGS,
+    SIMULATED,
+    Settings,
+    open_workspace,
+    read_settings,
+    stores_of,
+)
 from affidavit.core.area import Who
 from affidavit.core.commitment import KEY_BYTES, commit
 from affidavit.core.envelope import Draft

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, TextIO
 
 from affidavit.bootstrap import open_workspace
 from affidavit.cli import show
@@ -69,20 +69,25 @@ def _assess(workspace: Workspace, given: argparse.Namespace) -> int:
     return 1 if any(f.headline == "exception" for f in findings) else 0
 
 
-def print_finding(finding: Finding) -> None:
+def print_finding(finding: Finding, out: TextIO | None = None) -> None:
     """One control in a few lines: the result, the population, each exception with its reasons."""
-    print(f"{finding.control}  {finding.headline.upper():<14} {finding.title}")
-    source = finding.completeness.how
-    print(f"    operating: {finding.operating}; design: {finding.design}; population {finding.n} ({source})")
+    print("\n".join(finding_lines(finding)), file=out)
+
+
+def finding_lines(finding: Finding) -> list[str]:
+    """What ``audit assess`` prints of a control."""
+    lines: list[str] = []
+    lines.append(f"{finding.control}  {finding.headline.upper():<14} {finding.title}")
+    lines.append(f"    operating: {finding.operating}; design: {finding.design}")
+    lines.append(f"    population {finding.n}: {finding.completeness.how}")
     for exception in finding.exceptions:
-        print(f"    Exception noted: {exception.item}")
-        for attribute, reason in sorted(exception.attributes.items()):
-            print(f"      {attribute}: {reason}")
-        print(f"      entries {', '.join(map(str, exception.entries))}")
+        lines.append(f"    Exception noted: {exception.item}")
+        lines += [f"      {attribute}: {reason}" for attribute, reason in sorted(exception.attributes.items())]
+        lines.append(f"      entries {', '.join(map(str, exception.entries))}")
     if finding.operating == "pass":
-        print("    No exceptions noted.")
-    for reason in sorted(set(finding.untested.values())):
-        print(f"    not tested: {reason}")
+        lines.append("    No exceptions noted.")
+    lines += [f"    not tested: {reason}" for reason in sorted(set(finding.untested.values()))]
+    return lines
 
 
 def _drill(workspace: Workspace, given: argparse.Namespace) -> int:
@@ -106,7 +111,7 @@ def _controls(workspace: Workspace, given: argparse.Namespace) -> int:
 
 
 def _package(workspace: Workspace, given: argparse.Namespace) -> int:
-    from affidavit.bootstrap import write_package
+    from affidavit.bootstrap.packaging import write_package
 
     workspace.executor.permit(workspace.known(None), "audit.read")
     row = write_package(

@@ -25,8 +25,10 @@ def _parser() -> Parser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8765, help="port; 0 takes a free one (default: %(default)s)")
     parser.add_argument("--publish-every", type=float, default=1.0, metavar="SECONDS", help="at most 1 (default: 1)")
-    parser.add_argument("--allowed-host", action="append", default=[], metavar="NAME",
-                        help="Host header to answer for; repeatable (default on loopback: its names; else any)")  # fmt: skip
+    parser.add_argument(
+        "--allowed-host", action="append", default=[], metavar="NAME",
+        help="Host header to answer for; repeatable (default on loopback: its names; else any)",
+    )  # fmt: skip
     parser.add_argument(
         "--max-upload", type=int, default=5 << 30, metavar="BYTES", help="largest upload (default: 5 GiB)"
     )
@@ -45,7 +47,7 @@ def run(_name: str, args: list[str]) -> int:
     options = api.Options(publish_every_s=given.publish_every, object_limit=given.max_upload, hosts=hosts)
     if not loopback and not given.tls_cert:
         print(
-            f"warning: {given.host} is not a loopback address and there is no TLS: API keys and records travel readable."
+            f"warning: {given.host} is no loopback address and there is no TLS: API keys and records travel readable."
             " Use --tls-cert and --tls-key, or a proxy that speaks TLS.",
             file=sys.stderr,
         )
@@ -53,8 +55,9 @@ def run(_name: str, args: list[str]) -> int:
     try:
         listener = _listen(given.host, given.port)
         config = uvicorn.Config(
-            api.create_app(workspace, options), log_config=None, access_log=False, server_header=False, proxy_headers=False,
-            ssl_certfile=given.tls_cert, ssl_keyfile=given.tls_key, timeout_graceful_shutdown=10, ws="none",
+            api.create_app(workspace, options), log_config=None, access_log=False, server_header=False,
+            proxy_headers=False, ssl_certfile=given.tls_cert, ssl_keyfile=given.tls_key,
+            timeout_graceful_shutdown=10, ws="none",
         )  # fmt: skip
         oplog.set_up(sys.stderr)
         _announce(workspace, listener, "https" if given.tls_cert else "http", as_json=given.json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from affidavit.areas.registry.checks import trail
 from affidavit.areas.registry.checks.trail import Change
@@ -14,7 +14,7 @@ EMERGENCY = "emergency path: tested under AI-01.5"
 Test = Callable[[Change, Facts], Outcome]
 
 
-def tested(item: Item, facts: Facts, tests: dict[str, Test]) -> dict[str, Outcome]:
+def tested(item: Item, facts: Facts, tests: Mapping[str, Test]) -> dict[str, Outcome]:
     change = trail.change_of(item, facts)
     if change is None:
         return {a: deviation("the fact behind this item is not in the ledger") for a in tests}

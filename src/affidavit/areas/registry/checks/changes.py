@@ -9,7 +9,7 @@ from affidavit.core.findings import Facts, Item, Outcome, Period, deviation, not
 
 
 def production_changes(facts: Facts, period: Period) -> list[Item]:
-    """Every promotion into production in the period, and every deployment the platform's log shows that none explains."""
+    """Promotions into production in the period, and deployments that the platform's log shows and none explains."""
     by = trail.explained(facts)
     rows: dict[int, list[int]] = {}
     for index, promotion in by.items():

@@ -94,10 +94,9 @@ def _thresholds_met(change: Change, facts: Facts) -> Outcome:
     asked = plan.fact.thresholds if plan else ()
     values = {(v.metric, v.direction, v.bound): v.value for v in found.fact.verdicts}
     missed = [
-        f"{t.metric} {values.get((t.metric, t.direction, t.bound), 'not judged')}, {t.direction.replace('-', ' ')} {t.bound}"
+        f"{t.metric} {value or 'not judged'}, {t.direction.replace('-', ' ')} {t.bound}"
         for t in asked
-        if (t.metric, t.direction, t.bound) not in values
-        or not meets(values[(t.metric, t.direction, t.bound)], t.direction, t.bound)
+        if (value := values.get((t.metric, t.direction, t.bound))) is None or not meets(value, t.direction, t.bound)
     ]
     if not asked:
         missed = ["no thresholds are known"]

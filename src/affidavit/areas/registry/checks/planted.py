@@ -56,8 +56,8 @@ class Story:
         """Append a fact; an hour passes."""
         cls = type(fact)
         head = Head(
-            "planted", refs[0].split("/")[0], len(self.records), cls.TAG, cls.V, self.now, Cmd(self.new(), digest(1), 1, 1),
-            actor, Auth("os-user"), refs, digest(1), drill=drill or None,
+            "planted", refs[0].split("/")[0], len(self.records), cls.TAG, cls.V, self.now,
+            Cmd(self.new(), digest(1), 1, 1), actor, Auth("os-user"), refs, digest(1), drill=drill or None,
         )  # fmt: skip
         record = Record(len(self.records), head, fact)
         self.records.append(record)
@@ -75,8 +75,8 @@ class Story:
         for who, role in roles.items():
             self.add(GrantApproved(self.new(), who, role, "*"), (f"principal:{who}",), person(0))
         data = lin.DatasetRegistered(
-            MODEL, "1", TEXT, "1", "CC0-1.0", "public-domain", "public", AUTHOR, self.now, self.now + HOUR, "P1Y", digest(2), 1,
-            1, digest(2), TEXT, ATTACHED,
+            MODEL, "1", TEXT, "1", "CC0-1.0", "public-domain", "public", AUTHOR, self.now, self.now + HOUR, "P1Y",
+            digest(2), 1, 1, digest(2), TEXT, ATTACHED,
         )  # fmt: skip
         self.add(data, (DATA,), AUTHOR)
         overlap = (lin.Overlap("training", "test", 0, 0),)
@@ -97,8 +97,8 @@ class Story:
         made = lin.RunRecorded(run, self.now, self.now + HOUR, "abc", digest(4), {"leaves": "31"}, read, artifact, 1)
         self.add(made, (f"run:{run}", DATA), author)
         fact = e.VersionRegistered(
-            MODEL, number, artifact, 1, 1, "lightgbm", ATTACHED, run, (DATA,), self.now, self.now + HOUR, "abc", digest(4),
-            {"leaves": "31"}, {"auc": "0.800000"}, "test", author,
+            MODEL, number, artifact, 1, 1, "lightgbm", ATTACHED, run, (DATA,), self.now, self.now + HOUR, "abc",
+            digest(4), {"leaves": "31"}, {"auc": "0.800000"}, "test", author,
         )  # fmt: skip
         return self.add(fact, refs_of(fact), author)
 
@@ -107,8 +107,8 @@ class Story:
         v, bound = version.fact, "0.750000"
         verdict = e.Verdict("auc", auc, None, None, "at-least", bound, auc >= bound)
         fact = e.EvaluationMeasured(
-            MODEL, v.number, v.artifact, plan or ident(1), DATA, "test", digest(2), 1, 1, digest(3), {"auc": auc}, (verdict,),
-            ATTACHED, by,
+            MODEL, v.number, v.artifact, plan or ident(1), DATA, "test", digest(2), 1, 1, digest(3), {"auc": auc},
+            (verdict,), ATTACHED, by,
         )  # fmt: skip
         return self.add(fact, (f"model:{MODEL}", f"model:{MODEL}/{v.number}", f"plan:{fact.plan}", DATA), AUTHOR)
 

@@ -227,7 +227,7 @@ def _measure(facts: Facts, deployed: Record) -> dict[str, str] | None:
 
 
 def waived(change: Change, facts: Facts, control: str, attribute: str) -> Record | None:
-    """The approval of a waiver for this attribute that stood when the change happened, by another than its requester."""
+    """The approval, by another than its requester, of a waiver of this attribute that stood at the change."""
     for asked in facts.about(change.ref, e.WaiverRequested):
         f = asked.fact
         if (f.control, f.attribute) != (control, attribute) or f.expires <= change.at:
@@ -263,7 +263,7 @@ def completeness(facts: Facts, period: Period, items: list[Item]) -> Completenes
         gap = _gap(windows, period)
         problem = gap or _unreconciled(facts, source, windows, period)
         if problem is None:
-            how = f"the deployment log of {source} covers the period, row for row, and shows every promotion recorded here"
+            how = f"the deployment log of {source} covers the period and shows every promotion recorded here"
             return Completeness(True, how, ("ledger", source))
         reasons.append(f"{source}: {problem}")
     how = "; ".join(reasons) or "single source: no deployment log of the serving platform was taken in"
