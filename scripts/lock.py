@@ -24,7 +24,9 @@ def main() -> int:
         check=False,
     )  # fmt: skip
     if done.returncode == 0:
-        lines = [line for line in out.read_text().splitlines() if not line.startswith(("#", "-e ", "affidavit @", "    #"))]
+        lines = [
+            line for line in out.read_text().splitlines() if not line.startswith(("#", "-e ", "affidavit @", "    #"))
+        ]
         out.write_text(HEADER + "\n".join(lines) + "\n")
     return done.returncode
 

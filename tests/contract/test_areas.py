@@ -56,7 +56,9 @@ def test_the_event_vocabulary_is_locked(name):
     assert set(locked) <= set(found), "a locked tag is gone"
     for key, schema in locked.items():
         assert found[key][: len(schema)] == schema, f"{key}: a locked field changed"
-        assert all("?" in line.split(":")[0] for line in found[key][len(schema) :]), f"{key}: an appended field must be optional"
+        assert all("?" in line.split(":")[0] for line in found[key][len(schema) :]), (
+            f"{key}: an appended field must be optional"
+        )
     assert set(found) == set(locked), f"run scripts/lock_events.py to lock {set(found) - set(locked)}"
 
 
@@ -131,7 +133,11 @@ def test_public_functions_and_classes_say_what_they_promise():
     silent = []
     for path in (ROOT / "src/affidavit").rglob("*.py"):
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_") and not ast.get_docstring(node):
+            if (
+                isinstance(node, (ast.ClassDef, ast.FunctionDef))
+                and not node.name.startswith("_")
+                and not ast.get_docstring(node)
+            ):
                 silent.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
     assert silent == []
 
@@ -142,5 +148,7 @@ def test_dataclass_defaults_keep_entries_small():
         seen_optional = False
         for field in plan(cls).fields:
             seen_optional |= not field.required
-            assert not (seen_optional and field.required), f"{cls.__name__}.{field.name} is required after an optional field"
+            assert not (seen_optional and field.required), (
+                f"{cls.__name__}.{field.name} is required after an optional field"
+            )
         assert fields(cls)

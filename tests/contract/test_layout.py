@@ -14,11 +14,30 @@ ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src" / "affidavit"
 PURE_NAMES = {"events.py", "commands.py", "rules.py", "view.py", "maths.py"}
 PURE = sorted(
-    [p for p in SRC.rglob("*.py") if p.name in PURE_NAMES or p.name.startswith(("rules_", "view_")) or p.parent.name == "checks"]
+    [
+        p
+        for p in SRC.rglob("*.py")
+        if p.name in PURE_NAMES or p.name.startswith(("rules_", "view_")) or p.parent.name == "checks"
+    ]
     + list((SRC / "core").glob("*.py"))
     + list((SRC / "ledger").glob("*.py"))
 )
-IO_MODULES = {"os", "io", "pathlib", "sqlite3", "socket", "subprocess", "shutil", "tempfile", "urllib", "http", "random", "secrets", "time", "uuid"}
+IO_MODULES = {
+    "os",
+    "io",
+    "pathlib",
+    "sqlite3",
+    "socket",
+    "subprocess",
+    "shutil",
+    "tempfile",
+    "urllib",
+    "http",
+    "random",
+    "secrets",
+    "time",
+    "uuid",
+}
 IO_ALLOWED = {"core/ports.py": {"pathlib"}}
 BANNED_CALLS = {"now", "utcnow", "today", "time", "monotonic", "uuid4", "uuid7", "urandom", "token_bytes", "open"}
 
@@ -34,7 +53,11 @@ def impurities(source: str, allowed: frozenset[str] = frozenset()) -> list[str]:
         elif isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             owner = getattr(getattr(node.func, "value", None), "id", "")
-            if name in BANNED_CALLS and owner in ("", "datetime", "date", "time", "uuid", "os", "secrets") and not (name == "time" and not owner):
+            if (
+                name in BANNED_CALLS
+                and owner in ("", "datetime", "date", "time", "uuid", "os", "secrets")
+                and not (name == "time" and not owner)
+            ):
                 found.append(f"{owner}.{name}()")
     return found
 
@@ -48,7 +71,14 @@ def test_pure_files_know_no_clock_no_draw_and_no_io(path):
 
 @pytest.mark.parametrize(
     "line",
-    ["import time", "from random import random", "x = datetime.now()", "x = open('f')", "import sqlite3", "x = uuid.uuid4()"],
+    [
+        "import time",
+        "from random import random",
+        "x = datetime.now()",
+        "x = open('f')",
+        "import sqlite3",
+        "x = uuid.uuid4()",
+    ],
 )
 def test_the_purity_test_bites(line):
     """Each impure line is found."""
@@ -87,7 +117,11 @@ def test_each_import_contract_bites(tmp_path, file, line, contract):
 def test_the_contracts_hold():
     """The project keeps its own import contracts."""
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("lint-imports")), "--no-logo"], cwd=ROOT, capture_output=True, text=True, check=False
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-logo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
@@ -95,13 +129,21 @@ def test_the_contracts_hold():
 def test_files_and_functions_keep_their_size():
     """Files have at most 400 lines (tests 600), functions 60."""
     long = []
-    for path in [*SRC.rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py"), *(ROOT / "scripts").rglob("*.py")]:
+    for path in [
+        *SRC.rglob("*.py"),
+        *(ROOT / "tests").rglob("*.py"),
+        *(ROOT / "bench").rglob("*.py"),
+        *(ROOT / "scripts").rglob("*.py"),
+    ]:
         text = path.read_text()
         cap = 600 if "tests" in path.parts else 400
         if text.count("\n") > cap:
             long.append(f"{path.relative_to(ROOT)}: {text.count(chr(10))} lines")
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and (node.end_lineno or 0) - node.lineno + 1 > 60:
+            if (
+                isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+                and (node.end_lineno or 0) - node.lineno + 1 > 60
+            ):
                 long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
     assert long == []
 

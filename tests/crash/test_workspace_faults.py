@@ -41,7 +41,13 @@ def test_a_store_that_fails_at_any_point_loses_nothing(make, clock, tmp_path, po
     made.workspace.close()
     command_id = str(uuid.uuid4())
     broken = open_workspace(tmp_path / "ws", clock=clock)
-    for store in (broken.stores.entries, broken.stores.tiles, broken.stores.head, broken.stores.objects, broken.stores.vault):
+    for store in (
+        broken.stores.entries,
+        broken.stores.tiles,
+        broken.stores.head,
+        broken.stores.objects,
+        broken.stores.vault,
+    ):
         plant(store, fault(point, nth))
     failed = False
     try:
@@ -96,8 +102,21 @@ def test_kill_at_every_persist_point(make, clock, tmp_path, point, fault):
     """kill -9 of the writing process: the next start mends everything and the retry is idempotent."""
     make().workspace.close()
     command_id = str(uuid.uuid4())
-    code = KILLED.format(tests=str(Path(__file__).parent), path=str(tmp_path / "ws"), fault=fault, point=point, nth=1, command_id=command_id)
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True, check=False)
+    code = KILLED.format(
+        tests=str(Path(__file__).parent),
+        path=str(tmp_path / "ws"),
+        fault=fault,
+        point=point,
+        nth=1,
+        command_id=command_id,
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == -9, done.stderr
     again = open_workspace(tmp_path / "ws", by="administrator", clock=clock)
     assert flaws(again) == []

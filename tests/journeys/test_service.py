@@ -191,7 +191,10 @@ def test_rules_are_adopted_by_another_and_asked_of_any_moment(make, clock):
         (b"version: 1\nroles: {}\n", "environments"),
         (b"version: 1\nenvironments: [a]\nroles: {}\nsurprise: 1\n", "surprise"),
         (b"version: 1\nenvironments: [a]\nroles: {}\ntransitions: {a: {from: b}}\n", "unknown environment"),
-        (b"version: 1\nenvironments: [a, b]\nroles: {}\ntransitions: {b: {from: a, approvals: {n: 1, roles: [x], expires: P1D}}}\n", "role"),
+        (
+            b"version: 1\nenvironments: [a, b]\nroles: {}\ntransitions: {b: {from: a, approvals: {n: 1, roles: [x], expires: P1D}}}\n",
+            "role",
+        ),
         (b"version: 1\nenvironments: [a]\nroles: {}\ncalendar: {time_zone: Mars/Base}\n", "calendar"),
         (b"\xff\xfe", "not YAML"),
     ],
@@ -282,7 +285,7 @@ def test_threads_share_a_workspace(make):
     def register(n: int) -> None:
         try:
             ws.access.register_principal("person", f"Person {n}", by=made.admin)
-        except Exception as e:  # noqa: BLE001
+        except Exception as e:
             errors.append(e)
 
     threads = [threading.Thread(target=register, args=(n,)) for n in range(12)]
@@ -302,7 +305,7 @@ def test_unknown_names_and_areas_are_told(make):
     with pytest.raises(NotFound, match="no principal is named"):
         made.workspace.access.grants(by="Nobody")
     with pytest.raises(AttributeError, match="it has"):
-        made.workspace.access.fly  # noqa: B018
+        made.workspace.access.fly
     made.workspace.who = None
     with pytest.raises(NotAllowed, match="nobody is signed in"):
         made.workspace.access.grants()

@@ -66,7 +66,7 @@ def read_settings(root: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise Invalid(f"{file}: {e}.", next_step="correct the file.") from None
     if extra := set(body) - {"format", "origin", "head", "timestamps"}:
-        raise Invalid(f"{file}: unknown key {sorted(extra)[0]!r}.", next_step="see docs/reference/settings.md.")
+        raise Invalid(f"{file}: unknown key {min(extra)!r}.", next_step="see docs/reference/settings.md.")
     if body.get("format") != FORMAT:
         raise Invalid(
             f"{file}: format {body.get('format')!r}; this release reads {FORMAT}.", next_step="use a newer release."

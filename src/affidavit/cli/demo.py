@@ -10,7 +10,9 @@ def run(_name: str, args: list[str]) -> int:
     from affidavit.demo import story
 
     parser = Parser(prog="affidavit demo", description="A real model on real data, through a simulated year.")
-    parser.add_argument("--dir", default="demo", metavar="DIR", help="folder of the new workspace (default: %(default)s)")
+    parser.add_argument(
+        "--dir", default="demo", metavar="DIR", help="folder of the new workspace (default: %(default)s)"
+    )
     parser.add_argument("--keep", action="store_true", help="refuse to replace an earlier demonstration")
     given = parser.parse_args(args)
     stage = story.run(given.dir, replace=not given.keep)

@@ -75,7 +75,7 @@ def _flat(value: Any) -> bool:
 
 
 def _cell(value: Any) -> str:
-    if value is None or value == [] or value == {}:
+    if value is None or value in ([], {}):
         return "-"
     return str(value).lower() if isinstance(value, bool) else str(value)
 

@@ -53,8 +53,8 @@ def _init(args: list[str]) -> int:
 
 
 def _doctor(args: list[str]) -> int:
-    from affidavit.service.health import examine
     from affidavit.bootstrap import open_recovered, read_settings
+    from affidavit.service.health import examine
 
     parser = Parser(prog="affidavit doctor", parents=[common(acting=False)], description="Check a workspace's set-up.")
     given = parser.parse_args(args)

@@ -60,7 +60,7 @@ def assess(bench: Bench, facts: Facts, period: Period, as_of: int) -> Finding:
         version=str(bench.row.get("version", "1")),
         period=period,
         as_of=as_of,
-        operating=operating_status(len(real), len(exceptions), 0, len(untested), completeness.proven),
+        operating=operating_status(len(real), len(exceptions), 0, len(untested), complete=completeness.proven),
         design=design_status(drills, bench.check_digest),
         n=len(real),
         population_sha256=population_digest(items),

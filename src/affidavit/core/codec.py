@@ -207,7 +207,7 @@ def load_object(cls: type, value: Any, where: str = "") -> Any:
     if extra := set(value) - {f.name for f in known}:
         names = ", ".join(f.name for f in known)
         raise Invalid(
-            f"unknown field {sorted(map(str, extra))[0]!r} in {where or cls.__name__}.", next_step=f"known: {names}."
+            f"unknown field {min(map(str, extra))!r} in {where or cls.__name__}.", next_step=f"known: {names}."
         )
     return cls(**found)
 
@@ -246,11 +246,11 @@ def checked(value: Any) -> Any:
                 check_text(f.name, text.text)
             found[f.name] = text
         else:
-            found[f.name] = f.load(f.dump(item) if _dumps(f, item) else item, f.name)
+            found[f.name] = f.load(f.dump(item) if _nested(item) else item, f.name)
     return type(value)(**found)
 
 
-def _dumps(field: Field, item: Any) -> bool:
+def _nested(item: Any) -> bool:
     return (
         is_dataclass(item)
         or (isinstance(item, (list, tuple)) and any(is_dataclass(i) or isinstance(i, datetime) for i in item))

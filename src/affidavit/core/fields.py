@@ -176,7 +176,7 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
-def dec6(value: float | int | str | Decimal) -> str:
+def dec6(value: float | str | Decimal) -> str:
     """The decimal string with six places, rounded half to even; never ``-0.000000``.
 
     Raises ``Invalid`` for NaN, infinities and magnitudes of 10**12 or more.

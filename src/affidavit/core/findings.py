@@ -141,7 +141,7 @@ class Check:
     test: Test
     completeness: Callable[[Facts, Period, list[Item]], Completeness]
     known_bad: Callable[[datetime], tuple[Item, Facts, str]]
-    candidates: Callable[[Item, Facts], list[Item]] = lambda item, facts: [item]  # noqa: ARG005, E731
+    candidates: Callable[[Item, Facts], list[Item]] = lambda item, facts: [item]  # noqa: ARG005
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Finding:
         return self.operating if self.operating != "pass" else self.design
 
 
-def operating_status(n: int, deviations: int, missed: int, untested: int, complete: bool) -> Status:
+def operating_status(n: int, deviations: int, missed: int, untested: int, *, complete: bool) -> Status:
     """The operating result by the rule of precedence: an exception first, then what is unknown."""
     if deviations or missed:
         return "exception"

@@ -80,7 +80,7 @@ class Rules:
 
     def allows(self, roles: tuple[str, ...], permission: str) -> bool:
         """Whether one of ``roles`` carries ``permission`` (``registry.*`` covers the area)."""
-        area = permission.split(".")[0] + ".*"
+        area = permission.split(".", maxsplit=1)[0] + ".*"
         return any(p in (permission, area, "*") for r in roles for p in self.roles.get(r, ()))
 
     def separated(self, one: str, other: str) -> bool:

@@ -31,7 +31,10 @@ def adopt_rules(stage: Stage) -> None:
     stage.refused(
         lambda: stage.ws.access.adopt_rules(digest, by=stage.who["administrator"]), "the proposer adopts his own rules"
     )
-    stage.done(stage.ws.access.adopt_rules(digest, by=stage.who["second administrator"]), "rules adopted by another administrator")
+    stage.done(
+        stage.ws.access.adopt_rules(digest, by=stage.who["second administrator"]),
+        "rules adopted by another administrator",
+    )
 
 
 def register_datasets(stage: Stage) -> None:
@@ -48,16 +51,20 @@ def register_datasets(stage: Stage) -> None:
         }  # fmt: skip
         if year == 2015:
             vague = given | {"origin": "publicly available data"}
-            stage.refused(lambda vague=vague: stage.ws.lineage.register_dataset(**vague, by=engineer), "a dataset of vague origin")
+            stage.refused(
+                lambda vague=vague: stage.ws.lineage.register_dataset(**vague, by=engineer), "a dataset of vague origin"
+            )
         done = stage.ws.lineage.register_dataset(**given, by=engineer)
         fact = done.facts[-1]
         stage.done(done, f"dataset:acs/{year}: {fact.rows} people, content {fact.content[:19]}…")
         stage.ids[year] = (path, fact.content)
     split = stage.ws.lineage.measure_splits(
-        f"dataset:acs/2015", data=stage.ids[2015][0], split_column="split", identity=["row"], by=engineer
+        "dataset:acs/2015", data=stage.ids[2015][0], split_column="split", identity=["row"], by=engineer
     )
     near = sum(o.near for o in split.facts[-1].overlaps)
-    stage.done(split, f"splits of acs/2015 share no person; {near} rows with equal features were counted as near-duplicates")
+    stage.done(
+        split, f"splits of acs/2015 share no person; {near} rows with equal features were counted as near-duplicates"
+    )
 
 
 def register_systems(stage: Stage) -> None:
@@ -78,10 +85,16 @@ def register_systems(stage: Stage) -> None:
         stage.done(done, f"system:{system}, tier {tier}")
         ws.registry.register_model(model, system=system, by=engineer)
         plan = ws.registry.propose_plan(
-            model, dataset="dataset:acs/2015", split="test", thresholds=PERFORMANCE, reason="bounds of the service promise", by=engineer
+            model,
+            dataset="dataset:acs/2015",
+            split="test",
+            thresholds=PERFORMANCE,
+            reason="bounds of the service promise",
+            by=engineer,
         )
         stage.done(
-            ws.registry.approve_plan(plan.facts[0].plan, by=stage.who["approver"]), f"evaluation plan of {model} approved: auc >= 0.70, accuracy >= 0.75"
+            ws.registry.approve_plan(plan.facts[0].plan, by=stage.who["approver"]),
+            f"evaluation plan of {model} approved: auc >= 0.70, accuracy >= 0.75",
         )
     ws.registry.make_commitment(
         "job-centre", promise="employed people with a disability are recognised as reliably as others", metric="tpr-difference-dis",
@@ -92,7 +105,9 @@ def register_systems(stage: Stage) -> None:
         reason="equal opportunity: an employed person is recognised as such whatever their disability or sex",
         group_basis="survey answers, used for assessment alone", by=engineer,
     )  # fmt: skip
-    done = ws.fairness.approve_plan(plan.facts[0].plan, review_by=stage.clock.now() + timedelta(days=360), by=stage.who["approver"])
+    done = ws.fairness.approve_plan(
+        plan.facts[0].plan, review_by=stage.clock.now() + timedelta(days=360), by=stage.who["approver"]
+    )
     stage.done(done, "fairness plan approved: TPR difference <= 0.10 by disability, <= 0.05 by sex")
 
 
@@ -119,7 +134,9 @@ def train_and_register(stage: Stage, model: str, recipe: science.Recipe, name: s
     stage.done(done, f"model:{model}/{fact.number} registered, artifact {fact.artifact[:19]}…, run {fact.run}")
     for year in recipe.years:
         stage.loads.append((fact.run, started))
-        stage.ids.setdefault("reads", []).append(inputs.read_row(fact.run, stage.ids[year][1], started + timedelta(minutes=5)))
+        stage.ids.setdefault("reads", []).append(
+            inputs.read_row(fact.run, stage.ids[year][1], started + timedelta(minutes=5))
+        )
     stage.ids[(model, fact.number)] = fact
     return int(fact.number)
 
@@ -129,7 +146,10 @@ def evaluate(stage: Stage, version: str, *, fairness: bool = True) -> Any:
     engineer, data = stage.who["engineer"], stage.ids[2015][0]
     done = stage.ws.registry.evaluate(version, data=data, label="employed", split_column="split", by=engineer)
     results = done.facts[-1].results
-    stage.done(done, f"{version} evaluated: auc {results['auc']}, accuracy {results['accuracy']}, precision {results['precision']}")
+    stage.done(
+        done,
+        f"{version} evaluated: auc {results['auc']}, accuracy {results['accuracy']}, precision {results['precision']}",
+    )
     if not fairness:
         return done
     assessed = stage.ws.fairness.assess(version, data=data, label="employed", split_column="split", by=engineer)
@@ -145,9 +165,14 @@ def evaluate(stage: Stage, version: str, *, fairness: bool = True) -> Any:
 def promote(stage: Stage, version: str, *, by: str = "operator") -> Any:
     """Staging, request, approval by another person, production, load."""
     ws, engineer = stage.ws, stage.who["engineer"]
-    stage.done(ws.registry.promote(version, to="staging", by=stage.who[by]), f"{version} in staging: every gate attribute passed")
+    stage.done(
+        ws.registry.promote(version, to="staging", by=stage.who[by]),
+        f"{version} in staging: every gate attribute passed",
+    )
     request = ws.registry.request(version, to="production", by=engineer).facts[0].request
-    stage.done(ws.registry.approve(request, by=stage.who["approver"]), f"{version} approved for production by the approver")
+    stage.done(
+        ws.registry.approve(request, by=stage.who["approver"]), f"{version} approved for production by the approver"
+    )
     return deploy(stage, version, by=by)
 
 
@@ -163,7 +188,10 @@ def deploy(stage: Stage, version: str, *, by: str = "operator") -> Any:
 def load(stage: Stage, version: str) -> None:
     """A serving process loads the version; every digest is verified before a byte is used."""
     stage.clock.advance(timedelta(minutes=5))
-    stage.done(stage.ws.registry.load(version, env="production", by=stage.who["on-call"]), f"{version} loaded: digests verified")
+    stage.done(
+        stage.ws.registry.load(version, env="production", by=stage.who["on-call"]),
+        f"{version} loaded: digests verified",
+    )
 
 
 def observed(stage: Stage, version: str, external: str) -> None:

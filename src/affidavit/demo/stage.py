@@ -39,7 +39,7 @@ class Stage:
     made: Created
     people: science.Rows
     who: dict[str, Who] = field(default_factory=dict)
-    ids: dict[str, Any] = field(default_factory=dict)
+    ids: dict[Any, Any] = field(default_factory=dict)
     loads: list[tuple[str, datetime]] = field(default_factory=list)
 
     @property
@@ -96,7 +96,11 @@ def set_up(root: Path, out: TextIO) -> Stage:
         principal = stage.ws.access.register_principal("person", name, by=made.admin).facts[0].principal
         stage.who[name] = Who(principal, "os-user")
         for role in roles:
-            request = stage.ws.access.request_grant(principal, role, "*", "named in the operating plan", by=stage.who[name])
+            request = stage.ws.access.request_grant(
+                principal, role, "*", "named in the operating plan", by=stage.who[name]
+            )
             stage.ws.access.approve_grant(request.facts[0].grant, by=made.admin)
-    stage.say(f"  people by function: {', '.join(stage.who)}; each role was requested by its holder and approved by another")
+    stage.say(
+        f"  people by function: {', '.join(stage.who)}; each role was requested by its holder and approved by another"
+    )
     return stage

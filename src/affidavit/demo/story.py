@@ -60,15 +60,27 @@ def mended_model(stage: Stage) -> None:
     number = c.train_and_register(stage, "employment", science.MENDED, "employment-mended")
     version = f"employment/{number}"
     c.evaluate(stage, version)
-    stage.say("             the price: people with a disability who are not employed are now taken for employed more often;")
-    stage.say("             the plan promised equal opportunity (TPR) and nothing about FPR, so the full table is part of the record")
-    stage.done(ws.registry.promote(version, to="staging", by=stage.who["operator"]), f"{version} in staging: every gate attribute passed")
-    request = ws.registry.request(version, to="production", by=engineer).facts[0].request
-    stage.refused(lambda: ws.registry.approve(request, by=engineer), "the author, who holds the approver's role, approves")
-    stage.refused(
-        lambda: ws.registry.promote(version, to="production", by=stage.who["operator"]), f"{version} into production without approval"
+    stage.say(
+        "             the price: people with a disability who are not employed are now taken for employed more often;"
     )
-    stage.done(ws.registry.approve(request, by=stage.who["approver"]), f"{version} approved for production by the approver")
+    stage.say(
+        "             the plan promised equal opportunity (TPR) and nothing about FPR, so the full table is part of the record"
+    )
+    stage.done(
+        ws.registry.promote(version, to="staging", by=stage.who["operator"]),
+        f"{version} in staging: every gate attribute passed",
+    )
+    request = ws.registry.request(version, to="production", by=engineer).facts[0].request
+    stage.refused(
+        lambda: ws.registry.approve(request, by=engineer), "the author, who holds the approver's role, approves"
+    )
+    stage.refused(
+        lambda: ws.registry.promote(version, to="production", by=stage.who["operator"]),
+        f"{version} into production without approval",
+    )
+    stage.done(
+        ws.registry.approve(request, by=stage.who["approver"]), f"{version} approved for production by the approver"
+    )
     c.deploy(stage, version)
     stage.ids["mended"] = number
 
@@ -90,20 +102,33 @@ def emergency(stage: Stage) -> None:
     version = f"employment/{number}"
     c.evaluate(stage, version)
     ws.registry.promote(version, to="staging", by=stage.who["operator"])
-    opened = ws.incidents.open(kind="availability", severity="high", about=["model:employment"], title="answers time out", by=stage.who["on-call"])
+    opened = ws.incidents.open(
+        kind="availability",
+        severity="high",
+        about=["model:employment"],
+        title="answers time out",
+        by=stage.who["on-call"],
+    )
     incident = opened.facts[0].incident
     stage.done(opened, f"incident:{incident} availability, high")
     done = ws.registry.break_glass(
         version, to="production", incident=incident, reason="the smaller model answers in time", by=stage.who["on-call"]
     )
     fact = done.facts[0]
-    stage.done(done, f"{version} in production by break-glass, deployment {fact.deployment}, review due {fact.review_due:%Y-%m-%d}")
+    stage.done(
+        done,
+        f"{version} in production by break-glass, deployment {fact.deployment}, review due {fact.review_due:%Y-%m-%d}",
+    )
     c.observed(stage, version, fact.deployment)
     c.load(stage, version)
     stage.chapter("2025-03-19", "The late review")
-    done = ws.registry.review(fact.deployment, verdict="accepted", note="reviewed after leave", by=stage.who["approver"])
+    done = ws.registry.review(
+        fact.deployment, verdict="accepted", note="reviewed after leave", by=stage.who["approver"]
+    )
     stage.done(done, f"deployment {fact.deployment} reviewed, {(stage.clock.now() - fact.review_due).days} days late")
-    ws.incidents.close(incident, cause="confirmed", note="the model had too many trees for the host", by=stage.who["approver"])
+    ws.incidents.close(
+        incident, cause="confirmed", note="the model had too many trees for the host", by=stage.who["approver"]
+    )
 
 
 def retrains(stage: Stage) -> None:
@@ -115,7 +140,10 @@ def retrains(stage: Stage) -> None:
         expires=stage.clock.now() + timedelta(days=180), reason="yearly survey refresh", by=stage.who["engineer"],
     )  # fmt: skip
     standing = proposed.facts[0].standing
-    stage.done(ws.registry.approve_standing(standing, by=stage.who["approver"]), f"standing:{standing} approved: acs/2015 and acs/2016, 50 to 200 trees")
+    stage.done(
+        ws.registry.approve_standing(standing, by=stage.who["approver"]),
+        f"standing:{standing} approved: acs/2015 and acs/2016, 50 to 200 trees",
+    )
     for day, years, name in (("2025-05-05", (2015, 2016), "within"), ("2025-05-12", (2015, 2016, 2017), "outside")):
         stage.chapter(day, f"A retrain {name} the bounds")
         recipe = science.Recipe(name, science.MENDED.features, years=years)
@@ -127,7 +155,8 @@ def retrains(stage: Stage) -> None:
             c.deploy(stage, version)
         else:
             stage.refused(
-                lambda version=version: ws.registry.promote(version, to="production", by=stage.who["operator"]), f"{version} into production"
+                lambda version=version: ws.registry.promote(version, to="production", by=stage.who["operator"]),
+                f"{version} into production",
             )
 
 
@@ -168,9 +197,14 @@ def rollback_drill(stage: Stage) -> None:
     """A rollback is rehearsed: loaded, replayed, timed."""
     stage.chapter("2025-08-04", "A rollback drill")
     version = f"employment/{stage.ids['mended']}"
-    done = stage.ws.registry.drill_rollback(version, to="production", data=stage.ids[2015][0], objective_ms=60_000, by=stage.who["on-call"])
+    done = stage.ws.registry.drill_rollback(
+        version, to="production", data=stage.ids[2015][0], objective_ms=60_000, by=stage.who["on-call"]
+    )
     fact = done.facts[-1]
-    stage.done(done, f"{version} replayed on {fact.rows} rows: {fact.differing} differ, worst {fact.worst}, within its objective: {fact.passed}")
+    stage.done(
+        done,
+        f"{version} replayed on {fact.rows} rows: {fact.differing} differ, worst {fact.worst}, within its objective: {fact.passed}",
+    )
 
 
 def design_drills(stage: Stage) -> None:
@@ -178,7 +212,9 @@ def design_drills(stage: Stage) -> None:
     stage.chapter("2025-11-03", "Drills: each control's known-bad case")
     for control in stage.ws.catalog.controls:
         record = stage.ws.drill(control, by=stage.who["auditor"])
-        stage.say(f"  entry {record.index:>3}  {control} planted case ({record.fact.how}): {'caught' if record.fact.caught else 'NOT CAUGHT'}")
+        stage.say(
+            f"  entry {record.index:>3}  {control} planted case ({record.fact.how}): {'caught' if record.fact.caught else 'NOT CAUGHT'}"
+        )
 
 
 def extracts(stage: Stage) -> None:
@@ -189,7 +225,10 @@ def extracts(stage: Stage) -> None:
         "serving-platform", extract=c.extract(stage, "deployments", stage.ids["deployments"]), account="reader/audit",
         query="all deployments to production", **given, by=engineer,
     )  # fmt: skip
-    stage.done(done, f"{done.facts[-1].rows if hasattr(done.facts[-1], 'rows') else len(done.facts) - 1} deployments from the serving platform")
+    stage.done(
+        done,
+        f"{done.facts[-1].rows if hasattr(done.facts[-1], 'rows') else len(done.facts) - 1} deployments from the serving platform",
+    )
     done = stage.ws.lineage.observe_reads(
         "object-store", extract=c.extract(stage, "reads", stage.ids["reads"]), account="reader/audit",
         query="all reads by the training identity", **given, by=engineer,
@@ -208,7 +247,9 @@ def assess(stage: Stage) -> list[Finding]:
         print_finding(finding, stage.out)
     exceptions = [(f.control, e.item) for f in findings for e in f.exceptions]
     stage.ids["exceptions"] = exceptions
-    stage.say(f"\n  {len(exceptions)} exceptions: the classic's three (no approval, no validation, unregistered data) and the late review")
+    stage.say(
+        f"\n  {len(exceptions)} exceptions: the classic's three (no approval, no validation, unregistered data) and the late review"
+    )
     return findings
 
 

@@ -145,7 +145,7 @@ def sort_attachments(
 
 def wanted(name: str, classes: Sequence[str]) -> bool:
     """Whether a private field ``area.field`` is of one of the classes (``area.field`` or ``area.*``)."""
-    return name in classes or name.split(".")[0] + ".*" in classes
+    return name in classes or name.split(".", maxsplit=1)[0] + ".*" in classes
 
 
 def disclosures(source: Source, found: Gathered, classes: Sequence[str]) -> dict[str, Any]:
@@ -166,5 +166,7 @@ def disclosures(source: Source, found: Gathered, classes: Sequence[str]) -> dict
             opened.append(place | {"text": record[0], "key": base64_text(record[1])})
         else:
             lost.append(place)
-    counts = {"private_fields": len(found.private), "sealed": len(found.private) - len(opened) - len(erased) - len(lost)}
-    return {"classes": sorted(classes), "opened": opened, "erased": erased, "missing": lost, **counts}
+    total = len(found.private)
+    sealed_ = total - len(opened) - len(erased) - len(lost)
+    return {"classes": sorted(classes), "erased": erased, "missing": lost, "opened": opened,
+            "private_fields": total, "sealed": sealed_}  # fmt: skip

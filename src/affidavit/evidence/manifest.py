@@ -23,6 +23,7 @@ from affidavit.ledger.tiles import parse_path
 FORMAT = "affidavit.dev/package/v1"
 FAMILY = "affidavit.dev/package/"
 SIMULATED = "/simulated"
+SELF_TEST = "management's self-test - not the auditor's test"
 MANIFEST, NOTE, VKEY = "manifest.json", "manifest.note", "log.vkey"
 CHECKPOINT = "log/checkpoint"
 LATER_CHECKPOINT, LATER_PROOF = "later/checkpoint", "later/consistency"

@@ -39,7 +39,6 @@ principals, texts of grants, incidents, reviews and erasures stay sealed."""
 WITHHELD_KINDS = ("predictions",)
 MAX_ATTACHMENT = 64 << 20
 MAX_TIMESTAMPS = 400
-SELF_TEST = "management's self-test - not the auditor's test"
 
 Body = Callable[[], bytes]
 
@@ -106,7 +105,7 @@ def write_package(out: BinaryIO, source: Source, options: Options) -> Written:
     files.update({f"timestamps/{size}.tsr": partial(bytes, body) for size, body in stamps.items()})
     files.update(_fixed(later_files(source, found, options.against)))
     files.update({_object_path(a.digest): partial(read_object, source, a) for a in taken})
-    files.update({f"keys/{n:04d}.note": partial(read_object, source, a) for n, a in enumerate(found.changes, 1)})
+    files.update(_fixed({f"keys/{n:04d}.note": read_object(source, a) for n, a in enumerate(found.changes, 1)}))
     files.update(_fixed(_tables(source, findings, samples)))
     plain = {
         m.VKEY: (source.signer.vkey + "\n").encode(),
@@ -185,40 +184,22 @@ def _sample(source: Source, found: Gathered, options: Options, finding: Finding)
 def _tables(source: Source, findings: Sequence[Finding], samples: Mapping[str, Sample]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for finding in findings:
-        body = tables.population_csv(finding.items)
+        row, body = finding_row(finding), tables.population_csv(finding.items)
         sample = samples[finding.control]
         files[f"populations/{finding.control}.csv"] = body
-        files[f"populations/{finding.control}.json"] = _json(_sidecar(source, finding, body))
-        files[f"results/{finding.control}.csv"] = tables.results_csv(finding_row(finding)["grid"])
+        files[f"populations/{finding.control}.json"] = _json(
+            tables.sidecar(row, finding.items, body, source.origin, source.version)
+        )
+        files[f"results/{finding.control}.csv"] = tables.results_csv(row["grid"])
         files[f"samples/{finding.control}.csv"] = sample_csv(sample)
         files[f"samples/{finding.control}.json"] = _json(sample_row(sample))
     return files
 
 
-def _sidecar(source: Source, finding: Finding, body: bytes) -> dict[str, Any]:
-    """Where a population comes from: query, source, period, count, digests, extractor."""
-    row = finding_row(finding)
-    return {
-        "as_of": finding.as_of,
-        "columns": list(tables.POPULATION),
-        "completeness": row["population"]["completeness"],
-        "control": finding.control,
-        "count": len(finding.items),
-        "drills": len(finding.items) - finding.n,
-        "extractor": {"check_digest": finding.check_digest, "name": "affidavit", "version": source.version},
-        "period": row["period"],
-        "population_sha256": finding.population_sha256,
-        "query": finding.query,
-        "sha256": of_bytes(body),
-        "source": source.origin,
-        "sources": list(finding.completeness.sources),
-    }
-
-
 def _findings_json(findings: Sequence[Finding], as_of: int, period: Period) -> bytes:
     span = {"from": time_text(period.start), "to": time_text(period.end)}
     rows = [finding_row(f) for f in findings]
-    return _json({"as_of": as_of, "findings": rows, "label": SELF_TEST, "period": span})
+    return _json({"as_of": as_of, "findings": rows, "label": m.SELF_TEST, "period": span})
 
 
 def _controls(source: Source, found: Gathered, period: Period, findings: Sequence[Finding]) -> dict[str, Any]:

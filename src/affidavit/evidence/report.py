@@ -75,7 +75,7 @@ def report(pages: Pages) -> bytes:
         *_gaps(pages),
         *_exceptions(pages.findings),
         *_summary(pages.findings),
-        *_verify(pages.manifest),
+        *_verify(),
         tag("h2", "Controls"),
         *(_control(f, rows_of.get(f.control, {}), pages.samples[f.control]) for f in pages.findings),
         *_limits(),
@@ -165,7 +165,8 @@ def _result(f: Finding) -> str:
         return "No exceptions noted."
     if f.n == 0:
         return "The circumstances that warrant the control did not occur; operation not tested."
-    return f"Not evaluated: {len(f.untested)} attribute tests were not possible or completeness is open; no exceptions among the {f.n} items tested."
+    open_ = f"{len(f.untested)} attribute tests were not possible" if f.untested else "completeness is open"
+    return f"Not evaluated: {open_}; no exceptions among the {f.n} items as far as tested."
 
 
 def _summary(findings: Sequence[Finding]) -> list[Markup]:
@@ -181,7 +182,7 @@ def _state(status: str) -> Markup:
     return tag("span", status, cls="s " + {"pass": "pass", "exception": "exception"}.get(status, "gap"))
 
 
-def _verify(manifest: Manifest) -> list[Markup]:
+def _verify() -> list[Markup]:
     levels = [(tag("strong", name), says) for name, says in LEVELS.items()]
     return [
         tag("h2", "Verification"),
@@ -189,8 +190,8 @@ def _verify(manifest: Manifest) -> list[Markup]:
             tag("code", "affidavit verify PACKAGE.zip --vkey KEY --require pinned"),
             ". The verdict names its level first:"),
         rows(("Level", "Meaning"), levels),
-        tag("p", "Compare the log key above with its owner over another channel. README.txt says how to verify with other "
-            f"tools. The manifest names {manifest.as_of} entries and every file by SHA-256."),
+        tag("p", "Compare the log key above with its owner over another channel. README.txt says how to verify with "
+            "other tools."),
     ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from affidavit.core.assessment import item_row
+from affidavit.core.digest import of_bytes
 from affidavit.core.errors import Invalid
 from affidavit.core.fields import parse_time
 from affidavit.core.findings import Item
@@ -81,10 +82,30 @@ def population_items(body: bytes, name: str) -> list[Item]:
 
 
 def results_csv(grid: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> bytes:
-    """``results/<control>.csv`` from the grid of a finding's row: one line per item and attribute."""
+    """``results/<control>.csv`` from the grid of a finding's row: one line per item and attribute, sorted."""
     lines = [
         [key, attribute, o["outcome"], o["reason"], " ".join(map(str, o["entries"]))]
-        for key, outcomes in grid.items()
-        for attribute, o in outcomes.items()
+        for key, outcomes in sorted(grid.items())
+        for attribute, o in sorted(outcomes.items())
     ]
     return encode(RESULTS, lines)
+
+
+def sidecar(row: Mapping[str, Any], items: Sequence[Item], body: bytes, origin: str, version: str) -> dict[str, Any]:
+    """``populations/<control>.json``: where the population of a finding's row comes from, to the last count."""
+    population = row["population"]
+    return {
+        "as_of": row["as_of"],
+        "columns": list(POPULATION),
+        "completeness": population["completeness"],
+        "control": row["control"],
+        "count": len(items),
+        "drills": len(items) - population["n"],
+        "extractor": {"check_digest": row["check_digest"], "name": "affidavit", "version": version},
+        "period": row["period"],
+        "population_sha256": population["sha256"],
+        "query": population["query"],
+        "sha256": of_bytes(body),
+        "source": origin,
+        "sources": population["sources"],
+    }

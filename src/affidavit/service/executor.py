@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from affidavit.areas.catalog import Catalog
 from affidavit.core import canonical, codec, envelope
 from affidavit.core import digest as digests
 from affidavit.core.area import Command, Ctx, Request, Who
@@ -19,7 +20,6 @@ from affidavit.core.ledger_facts import ClockCorrected, RequestRefused
 from affidavit.core.ports import Tx
 from affidavit.core.rules import Rules
 from affidavit.service import gate
-from affidavit.areas.catalog import Catalog
 from affidavit.service.reactions import Reactions
 from affidavit.service.readings import Reading, RulesBook
 from affidavit.service.refusals import Refusals
@@ -115,7 +115,9 @@ class Executor:
         """What the command names is stored already; a text of rules is one that could be in force."""
         for attachment in envelope.attachments(command):
             if not self.stores.objects.has(attachment.digest):
-                raise NotFound(f"no stored object {attachment.digest}.", next_step="upload it before the command that names it.")
+                raise NotFound(
+                    f"no stored object {attachment.digest}.", next_step="upload it before the command that names it."
+                )
             if attachment.kind == "rules":
                 self.book.of(attachment.digest)
 
@@ -136,7 +138,7 @@ class Executor:
             earlier = self._earlier(reading, job)
             if earlier is not None:
                 return earlier
-            job.now = self._check_clock(reading, job)
+            job.now = self._check_clock(reading)
             self._check_expected(reading, job)
             rules = reading.rules()
             command = job.sealed.command
@@ -237,7 +239,7 @@ class Executor:
     def _now(self) -> datetime:
         return self.stores.clock.now()
 
-    def _check_clock(self, reading: Reading, job: Job) -> datetime:
+    def _check_clock(self, reading: Reading) -> datetime:
         """The time to record: not behind the newest entry, and not running away from the monotonic clock."""
         now = self._now()
         if self.stores.clock.kind == "system":

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from affidavit.core import digest as digests
 from affidavit.core import canonical, envelope
+from affidavit.core import digest as digests
 from affidavit.core.commitment import opens
 from affidavit.core.errors import AffidavitError, NotFound
 from affidavit.core.ledger_facts import VaultDisposed

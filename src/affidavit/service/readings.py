@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
+from affidavit.areas.catalog import Catalog
 from affidavit.core import digest as digests
 from affidavit.core.area import Request, ViewTx
 from affidavit.core.errors import Invalid, NotFound
 from affidavit.core.fields import time_text
 from affidavit.core.ports import ObjectStore, Tx
 from affidavit.core.rules import Rules, rules_of
-from affidavit.areas.catalog import Catalog
 
 
 def parse_rules(text: bytes, catalog: Catalog) -> Rules:

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from affidavit.areas.catalog import Catalog
 from affidavit.core import canonical, envelope
 from affidavit.core.errors import Invalid
 from affidavit.core.ports import EntryStore, Tx
-from affidavit.areas.catalog import Catalog
 
 BATCH = 2_000
 

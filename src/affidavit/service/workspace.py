@@ -21,7 +21,7 @@ from affidavit.ledger.notes import sign_note
 from affidavit.ledger.proofs import Accepted, Receipt
 from affidavit.ledger.reader import TileReader
 from affidavit.service import assessor
-from affidavit.service.executor import Executor, Done
+from affidavit.service.executor import Done, Executor
 from affidavit.service.measuring import measure
 from affidavit.service.publisher import Published, open_head, publish
 from affidavit.service.readings import Reading

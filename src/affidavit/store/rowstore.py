@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 from pathlib import Path
@@ -36,17 +37,15 @@ class RowStore:
         return hmac.new(self._key, b"affidavit/operational/v1\0" + body, hashlib.sha256).digest()
 
     def _opened(self, table: str, key: str, value: Any, mac: Any) -> dict[str, Any]:
-        try:
-            if not hmac.compare_digest(self._mac(table, key, bytes(value)), bytes(mac)):
-                raise Invalid("the MAC differs.", next_step="")
-            found = canonical.decode(bytes(value))
-            if not isinstance(found, dict):
-                raise Invalid("not an object.", next_step="")
-        except (Invalid, TypeError, ValueError):
+        found: Any = None
+        with contextlib.suppress(Invalid, TypeError, ValueError):
+            if hmac.compare_digest(self._mac(table, key, bytes(value)), bytes(mac)):
+                found = canonical.decode(bytes(value))
+        if not isinstance(found, dict):
             raise Tampered(
                 f"the operational row {table} {key} does not carry its MAC.",
                 next_step="`affidavit verify` lists all of them; delete the row to start its count again.",
-            ) from None
+            )
         return found
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ Each ends in one command of ``records.py``. What was measured is named by digest
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,16 +49,29 @@ def load(request: c.Load, desk: Desk) -> tuple[rec.RecordLoad | rec.RecordTamper
     try:
         declared, files = artifact.restore(desk, version["artifact"], folder)
     except artifact.ArtifactTampered as e:
-        folder.rmdir() if not any(folder.iterdir()) else None
-        found = rec.RecordTamper(request.version, version["artifact"], e.expected, e.found, request.env)
-        return found, e
+        shutil.rmtree(folder, ignore_errors=True)
+        return rec.RecordTamper(request.version, version["artifact"], e.expected, e.found, request.env), e
     model = models.load(declared, folder, files)
+    if model is not folder:
+        shutil.rmtree(folder, ignore_errors=True)
     return rec.RecordLoad(request.version, version["artifact"], request.env), model
 
 
-def evaluate(request: c.Evaluate, desk: Desk) -> rec.RecordEvaluation:
+def evaluate(request: c.Evaluate, desk: Desk) -> Any:
     """Score the plan's split with the exact artifact; judge every threshold of the plan."""
+    return _or_tampered(_evaluated, request, desk, None)
+
+
+def _or_tampered(measured: Any, request: Any, desk: Desk, env: str | None) -> Any:
+    """What was measured, or the record of an altered byte with the error that follows it."""
     version = _version(desk, request.version)
+    try:
+        return measured(request, desk, version)
+    except artifact.ArtifactTampered as e:
+        return rec.RecordTamper(request.version, version["artifact"], e.expected, e.found, env), e
+
+
+def _evaluated(request: c.Evaluate, desk: Desk, version: dict[str, Any]) -> rec.RecordEvaluation:
     plan = desk.ask("registry.plan_in_force", version["model"])
     if plan is None:
         raise NotFound(
@@ -97,13 +111,16 @@ def _verdicts(found: maths.Evaluation, thresholds: list[dict[str, str]]) -> tupl
     return tuple(made)
 
 
-def drill_rollback(request: c.DrillRollback, desk: Desk) -> rec.RecordDrill:
+def drill_rollback(request: c.DrillRollback, desk: Desk) -> Any:
     """Load the version as a rollback would, replay the golden set, stop the clock.
 
     The golden set is the predictions of the version's own evaluation, or a file with columns ``row`` (of the
     evaluated data) and ``score``.
     """
-    version = _version(desk, request.version)
+    return _or_tampered(_drilled, request, desk, request.to)
+
+
+def _drilled(request: c.DrillRollback, desk: Desk, version: dict[str, Any]) -> rec.RecordDrill:
     objective = request.objective_ms or int(_objective(desk).total_seconds() * 1000)
     newest = desk.ask("registry.evaluation", version["model"], version["number"])
     if newest is None:
@@ -159,8 +176,6 @@ def _version(desk: Desk, ref: str) -> dict[str, Any]:
     found: dict[str, Any] | None = desk.ask("registry.version", model, number)
     if found is None:
         raise NotFound(f"no version {ref}.", next_step=f"`affidavit registry versions {model}` lists them.")
-    if found["retired"]:
-        raise Invalid(f"{ref} was retired {found['retired']}.", next_step="use another version.")
     return found
 
 

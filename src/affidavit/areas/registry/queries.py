@@ -1,6 +1,6 @@
 """Answers to the registry's queries."""
 
-# ruff: noqa: ARG001 - every rule and every answer has the same shape
+
 
 from __future__ import annotations
 

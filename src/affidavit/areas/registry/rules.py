@@ -3,7 +3,7 @@
 Promotions are decided in ``rules_promotion.py``, waivers and standing authorisations in ``rules_standing.py``.
 """
 
-# ruff: noqa: ARG001 - every rule and every answer has the same shape
+
 
 from __future__ import annotations
 

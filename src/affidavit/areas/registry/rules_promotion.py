@@ -1,6 +1,6 @@
 """What the registry decides about promotions: requests, approvals, deployments, emergencies, rollbacks."""
 
-# ruff: noqa: ARG001 - every rule and every answer has the same shape
+
 
 from __future__ import annotations
 

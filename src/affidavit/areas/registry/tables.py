@@ -63,7 +63,8 @@ def labels(table: Any, name: str, rows: NDArray[Any]) -> NDArray[Any]:
         raise Invalid(f"label {name!r} is not numeric.", next_step="code the labels as 0 and 1.") from None
     if not np.isin(numbers, (0.0, 1.0)).all():
         raise Invalid(f"label {name!r} holds something other than 0 and 1.", next_step="code the labels as 0 and 1.")
-    return numbers.astype(np.int64)
+    found: NDArray[Any] = numbers.astype(np.int64)
+    return found
 
 
 def matrix(table: Any, features: tuple[str, ...], rows: NDArray[Any]) -> NDArray[Any]:

@@ -47,7 +47,7 @@ def _emergency(test: Test) -> Test:
     return run
 
 
-def _incident_first(change: Change, facts: Facts) -> Outcome:  # noqa: ARG001
+def _incident_first(change: Change, facts: Facts) -> Outcome:
     promoted = change.promoted
     if promoted is None or promoted.fact.incident is None or promoted.fact.incident_entry is None:
         return deviation("no incident is linked", *own(change))

@@ -253,7 +253,7 @@ def held(facts: Facts, principal: str, role: str | None, env: str | None, when: 
 # ---------------------------------------------------------------- completeness
 
 
-def completeness(facts: Facts, period: Period, items: list[Item]) -> Completeness:  # noqa: ARG001
+def completeness(facts: Facts, period: Period, items: list[Item]) -> Completeness:
     """Proven only if one deployment log covers the whole period and agrees with our promotions in it."""
     extracts = facts.all(e.DeploymentsExtracted)
     sources = sorted({r.fact.source for r in extracts})

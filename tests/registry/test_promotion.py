@@ -1,0 +1,376 @@
+"""Promotions: the path, the gate, approvals, emergencies, rollbacks. One line per attack or exception."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from harness import ANNA, BEN, CARA, DAN, DATA, EVE, TRAINER, World, refused, started, words
+
+from affidavit.areas.registry import commands as c
+from affidavit.areas.registry import lookup
+from affidavit.areas.registry import records as rec
+from affidavit.areas.registry.checks.planted import digest, ident
+from affidavit.core.errors import Invalid, NotFound, Refused
+
+DAY = timedelta(days=1)
+
+
+def promote(w: World, version: str, by: str = CARA, to: str = "production"):
+    return w.do(c.PromoteVersion(version, to), by)
+
+
+def evaluated_again_worse(w, version):
+    w.do(w.evaluation(version, "0.600000"))
+
+
+def replanned(w, version):
+    w.plan("0.900000")
+    w.do(w.evaluation(version))
+
+
+def half_approved(w):
+    w.rules.transitions["production"].approvals.__class__  # the rules below ask for two
+    version = w.staged()
+    w.do(c.ApprovePromotion(w.request(version)), BEN)
+    return version
+
+
+REFUSED = [
+    # (what is tried, how the world comes there, who promotes, error, code)
+    ("skips staging", lambda w: w.evaluated(), CARA, Refused, "path_skipped"),
+    ("nobody asked", lambda w: w.staged(), CARA, Refused, "not_requested"),
+    ("asked, not approved", lambda w: (v := w.staged(), w.request(v))[0], CARA, Refused, "not_approved"),
+    ("approver deploys", lambda w: w.approved(), BEN, Refused, "duties_meet"),
+    ("retired after approval", lambda w: retired(w, w.approved()), CARA, Refused, "retired"),
+    ("altered after approval", lambda w: tampered(w, w.approved()), CARA, Refused, "tampered"),
+    ("approval expired", lambda w: later(w, w.approved(), 15), CARA, Refused, "approval_expired"),
+    ("evaluated again, worse", lambda w: then(w, w.approved(), evaluated_again_worse), CARA, Refused, "gate_failed"),
+    ("plan raised since", lambda w: then(w, w.approved(), replanned), CARA, Refused, "gate_failed"),
+    ("rejected", lambda w: rejected(w), CARA, Refused, "not_requested"),
+    ("live already", lambda w: w.live(), CARA, Refused, "already_live"),
+    ("unknown version", lambda w: "employment/9", CARA, NotFound, ""),
+]
+
+
+def retired(w, v):
+    w.do(c.Retire(v, words("superseded")))
+    return v
+
+
+def tampered(w, v):
+    found = lookup.known_version(w.view, v)
+    w.do(rec.RecordTamper(v, found.artifact, digest(1), digest(2)))
+    return v
+
+
+def later(w, v, days):
+    w.now += days * DAY
+    return v
+
+
+def then(w, v, step):
+    step(w, v)
+    return v
+
+
+def rejected(w):
+    v = w.staged()
+    w.do(c.RejectPromotion(w.request(v), words("not before the audit")), BEN)
+    return v
+
+
+@pytest.mark.parametrize(("what", "story", "by", "error", "code"), REFUSED, ids=[r[0] for r in REFUSED])
+def test_promotion_is_refused(what, story, by, error, code):
+    w = started()
+    version = story(w)
+    with refused(error, code):
+        promote(w, version, by)
+
+
+def test_environment_without_transition_is_named():
+    w = started()
+    v = w.evaluated()
+    with refused(Invalid, says="no transition leads to 'moon'"):
+        w.do(c.PromoteVersion(v, "moon"), CARA, gate={})
+
+
+def test_gate_failure_names_control_attribute_reason_and_who_acts():
+    w = started()
+    v = w.version()
+    with refused(Refused, "gate_failed", says="AI-01.3 A: no evaluation of this digest"):
+        promote(w, v, to="staging")
+    w.do(w.evaluation(v, "0.740000"))
+    with pytest.raises(Refused) as e:
+        promote(w, v, to="staging")
+    assert "auc 0.740000, at least 0.750000" in str(e.value)
+    assert "affidavit registry evaluate" in e.value.next_step
+    assert "waiver" in e.value.next_step
+    assert e.value.controls == ("AI-01.3",)
+
+
+def test_a_gate_that_did_not_run_refuses():
+    w = started()
+    v = w.evaluated()
+    with refused(Refused, "gate_failed", says="did not run"):
+        w.do(c.PromoteVersion(v, "staging"), CARA, gate={})
+
+
+def test_a_request_with_a_failing_gate_is_refused():
+    w = started()
+    v = w.staged()
+    w.do(w.evaluation(v, "0.100000"))
+    with refused(Refused, "gate_failed"):
+        w.request(v)
+
+
+APPROVALS = [
+    ("author approves", ANNA, {}, "self_approval"),
+    ("requester approves", CARA, {}, "self_approval"),
+    ("trainer approves", TRAINER, {}, "self_approval"),
+    ("no approving role", EVE, {}, "not_an_approver"),
+    ("approver of staging only", TRAINER, {"separation": []}, "not_an_approver"),
+]
+
+
+@pytest.mark.parametrize(("what", "who", "rules", "code"), APPROVALS, ids=[a[0] for a in APPROVALS])
+def test_approval_is_refused(what, who, rules, code):
+    w = World(**rules)
+    w.system()
+    w.plan()
+    for person in (ANNA, CARA, TRAINER):
+        w.grant(person, "approver", "staging" if what == "approver of staging only" else "*")
+    request = w.request(w.staged())
+    with refused(Refused, code):
+        w.do(c.ApprovePromotion(request), who)
+
+
+def test_author_and_requester_may_not_approve_even_if_the_rules_part_nobody():
+    w = World(separation=[])
+    w.system()
+    w.plan()
+    for person in (ANNA, CARA):
+        w.grant(person, "approver")
+    request = w.request(w.staged())
+    for person in (ANNA, CARA):
+        with refused(Refused, "self_approval"):
+            w.do(c.ApprovePromotion(request), person)
+
+
+def test_a_person_with_two_roles_counts_once():
+    two = {"production": {"from": "staging", "checks": {}, "approvals": {"n": 2, "roles": ["approver", "lead"], "expires": "P1D"}}}
+    w = World(transitions={"staging": {"from": "development"}, **two})
+    w.system()
+    w.plan()
+    w.grant(BEN, "lead")
+    v = w.staged()
+    request = w.request(v)
+    w.do(c.ApprovePromotion(request), BEN)
+    with refused(Refused, "already_approved"):
+        w.do(c.ApprovePromotion(request), BEN)
+    with refused(Refused, "not_approved", says="1 of 2"):
+        promote(w, v)
+    w.do(c.ApprovePromotion(request), DAN)
+    assert promote(w, v).via == "approval"
+
+
+def test_an_expired_approval_may_be_given_again():
+    w = started()
+    v = w.approved()
+    w.now += 15 * DAY
+    wish = lookup.open_wish(w.view, lookup.known_version(w.view, v), "production")
+    w.do(c.ApprovePromotion(wish.id), BEN)
+    assert promote(w, v).via == "approval"
+
+
+def test_approval_binds_to_the_gate_result():
+    w = started()
+    v = w.approved()
+    waiver = w.do(c.RequestWaiver(v, "AI-01.3", "D", ANNA, words("pilot"), w.now + 10 * DAY)).waiver
+    w.do(c.ApproveWaiver(waiver), BEN)
+    w.do(w.evaluation(v, "0.700000"))
+    with refused(Refused, "gate_changed"):
+        promote(w, v)
+    again = w.request(v)
+    w.do(c.ApprovePromotion(again), BEN)
+    fact = promote(w, v)
+    assert fact.request == again
+    assert [x.outcome for x in fact.gate if x.attribute == "D" and x.control == "AI-01.3"] == ["waived"]
+
+
+def test_the_same_request_twice_names_the_first():
+    w = started()
+    v = w.staged()
+    first = w.request(v)
+    with refused(Refused, "already_requested", says=first):
+        w.request(v)
+
+
+def test_a_closed_request_is_not_approved():
+    w = started()
+    v = w.live()
+    wish = w.records[-3].fact.request
+    with refused(Refused, "request_closed"):
+        w.do(c.ApprovePromotion(wish), DAN)
+    with refused(NotFound):
+        w.do(c.ApprovePromotion(ident(9)), DAN)
+    assert v
+
+
+# ---------------------------------------------------------------- emergencies
+
+
+def glass(w, v, by=EVE, incident=None):
+    incident = incident or w.incident()
+    return w.do(c.BreakGlass(v, "production", incident, words("scores are wrong")), by)
+
+
+def test_break_glass_records_incident_gate_and_a_review_that_falls_due_in_business_days():
+    w = started()
+    v = w.version()
+    w.now = w.now.replace(day=6, hour=15)  # a Friday
+    fact = glass(w, v)
+    assert fact.via == "break-glass"
+    assert fact.review_due.isoweekday() == 2  # two business days on: Tuesday
+    assert fact.incident_entry is not None
+    assert any(x.outcome == "deviation" for x in fact.gate)
+
+
+@pytest.mark.parametrize(
+    ("what", "spoil", "error", "code"),
+    [
+        ("no such incident", lambda w, v: (v, ident(3)), NotFound, ""),
+        ("incident closed", lambda w, v: (v, w.incident("closed")), Refused, "incident_closed"),
+        ("retired", lambda w, v: (retired(w, v), None), Refused, "retired"),
+        ("altered", lambda w, v: (tampered(w, v), None), Refused, "tampered"),
+    ],
+)
+def test_break_glass_is_refused(what, spoil, error, code):
+    w = started()
+    v, incident = spoil(w, w.version())
+    with refused(error, code):
+        glass(w, v, incident=incident)
+
+
+@pytest.mark.parametrize(
+    ("what", "who", "error", "code"),
+    [
+        ("deployer reviews", EVE, Refused, "self_review"),
+        ("author reviews", ANNA, Refused, "self_review"),
+        ("no right to review", DAN, Refused, "not_a_reviewer"),
+    ],
+)
+def test_review_is_refused(what, who, error, code):
+    w = started()
+    d = glass(w, w.version()).deployment
+    with refused(error, code):
+        w.do(c.ReviewBreakGlass(d, "accepted", words("was right")), who)
+
+
+def test_a_late_review_is_recorded_and_a_second_refused():
+    w = started()
+    d = glass(w, w.version()).deployment
+    w.now += 30 * DAY
+    assert w.do(c.ReviewBreakGlass(d, "accepted", words("was right")), BEN).verdict == "accepted"
+    with refused(Refused, "already_reviewed"):
+        w.do(c.ReviewBreakGlass(d, "accepted", words("was right")), BEN)
+
+
+def test_only_emergencies_are_reviewed():
+    w = started()
+    w.live()
+    d = w.records[-1].fact.deployment
+    with refused(Invalid):
+        w.do(c.ReviewBreakGlass(d, "accepted", words("was right")), BEN)
+
+
+# ---------------------------------------------------------------- rollback
+
+
+def test_rollback_goes_back_to_what_was_approved_without_a_new_approval():
+    w = started()
+    first, second = w.live(), w.live()
+    fact = w.do(c.RollBack(first, "production", words("precision fell")), EVE)
+    assert (fact.via, fact.number) == ("rollback", 1)
+    served = w.query(c.Served("employment"))["served"]
+    assert (served["number"], served["approved_by"]) == (1, [BEN])
+    assert second == "employment/2"
+
+
+@pytest.mark.parametrize(
+    ("what", "story", "code"),
+    [
+        ("never approved", lambda w: w.staged(), "never_approved"),
+        ("only by emergency", lambda w: (v := w.version(), glass(w, v), w.live())[0], "never_approved"),
+        ("retired", lambda w: (v := w.live(), w.live(), retired(w, v))[0], "retired"),
+        ("live now", lambda w: w.live(), "already_live"),
+    ],
+)
+def test_rollback_is_refused(what, story, code):
+    w = started()
+    v = story(w)
+    with refused(Refused, code):
+        w.do(c.RollBack(v, "production", words("back")), EVE)
+
+
+def test_a_version_in_production_is_not_retired():
+    w = started()
+    v = w.live()
+    with refused(Refused, "still_live"):
+        w.do(c.Retire(v, words("old")))
+
+
+# ---------------------------------------------------------------- reading
+
+
+def test_served_answers_for_any_past_moment():
+    w = started()
+    before = w.now
+    w.live()
+    between = w.now
+    w.live()
+    at = lambda t: (w.query(c.Served("employment", "production", t))["served"] or {}).get("number")  # noqa: E731
+    assert (at(before), at(between), at(w.now)) == (None, 1, 2)
+    assert [(d["number"], d["env"]) for d in w.query(c.History("employment"))] == [
+        (1, "staging"), (1, "production"), (2, "staging"), (2, "production"),
+    ]  # fmt: skip
+    assert [(v["number"], v["serves"]) for v in w.query(c.Versions("employment"))] == [(1, ""), (2, "staging production")]
+    with refused(NotFound):
+        w.query(c.Served("nothing"))
+
+
+def test_why_lists_what_is_missing_and_who_acts():
+    w = started()
+    v = w.version()
+    found = w.query(c.Why(v, "production"))
+    told = [m["what"] for m in found["missing"]]
+    assert not found["ready"]
+    assert any("AI-01.3 A" in t for t in told)
+    assert "never was in staging" in told
+    assert "no request" in told
+    assert all(m["who"] for m in found["missing"])
+    w.do(w.evaluation(v))
+    promote(w, v, to="staging")
+    w.do(c.ApprovePromotion(w.request(v)), BEN)
+    found = w.query(c.Why(v, "production"))
+    assert (found["ready"], found["missing"], found["approved_by"]) == (True, [], [BEN])
+    assert promote(w, v).via == "approval"
+
+
+def test_a_planted_deployment_changes_nothing_that_is_served():
+    w = started()
+    w.live()
+    v = w.approved()
+    w.records_of(c.PromoteVersion(v, "production"), CARA, drill=True)
+    assert w.query(c.Served("employment"))["served"]["number"] == 1
+
+
+def test_every_fact_about_a_version_names_it():
+    w = started()
+    v = w.live()
+    w.do(rec.RecordLoad(v, lookup.known_version(w.view, v).artifact, "production"))
+    for r in w.records:
+        if hasattr(r.fact, "number"):
+            assert {f"model:{r.fact.model}", f"model:{r.fact.model}/{r.fact.number}"} <= set(r.head.refs)
+    registered = next(r for r in w.records if r.head.tag == "registry.version_registered")
+    assert {f"run:{registered.fact.run}", DATA, "system:hr-screen"} <= set(registered.head.refs)
