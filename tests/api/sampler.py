@@ -6,6 +6,7 @@ import json
 import types
 from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from random import Random
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -28,6 +29,7 @@ class Sample:
     file: bytes | None = None
 
 
+@cache
 def strings(pattern: Pattern, number: int) -> list[str]:
     """Different strings of a pattern, the same in every run."""
     found: list[str] = []
@@ -43,9 +45,6 @@ def strings(pattern: Pattern, number: int) -> list[str]:
     return list(dict.fromkeys(found))[:number]
 
 
-_DRAWN: dict[Pattern, list[str]] = {}
-
-
 def sample(hint: Any, random: Random, *, key: bool = False) -> Sample:
     """A value of one closed type."""
     origin, args = get_origin(hint), get_args(hint)
@@ -58,7 +57,7 @@ def sample(hint: Any, random: Random, *, key: bool = False) -> Sample:
         hint = fields.Digest
         args = get_args(hint)
     if get_origin(hint) is Annotated and args[0] is str:
-        drawn = _DRAWN.setdefault(args[1], strings(args[1], 12))
+        drawn = strings(args[1], 12)
         text = random.choice([t for t in drawn if not (key and "=" in t) and not t.startswith("{")])
         return Sample(text, text, (text,))
     if hint is int or (origin is Annotated and args[0] is int):

@@ -206,7 +206,7 @@ class World:
         data = changes.pop("data", DATA)
         fact = lin.RunRecorded(
             run, START, START + timedelta(minutes=5), code, digest(4), {"leaves": leaves},
-            (lin.Input(data, "training", digest(2), 1),), output, 1,
+            (lin.Input(data, "training", digest(2) if data == DATA else digest(30), 1),), output, 1,
         )  # fmt: skip
         self.append([Draft(replace(fact, **changes), (f"run:{run}", data))], by)
         return run

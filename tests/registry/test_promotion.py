@@ -29,13 +29,6 @@ def replanned(w, version):
     w.do(w.evaluation(version))
 
 
-def half_approved(w):
-    w.rules.transitions["production"].approvals.__class__  # the rules below ask for two
-    version = w.staged()
-    w.do(c.ApprovePromotion(w.request(version)), BEN)
-    return version
-
-
 REFUSED = [
     # (what is tried, how the world comes there, who promotes, error, code)
     ("skips staging", lambda w: w.evaluated(), CARA, Refused, "path_skipped"),

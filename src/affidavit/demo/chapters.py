@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,7 @@ def register_datasets(stage: Stage) -> None:
         }  # fmt: skip
         if year == 2015:
             vague = given | {"origin": "publicly available data"}
-            stage.refused(
-                lambda vague=vague: stage.ws.lineage.register_dataset(**vague, by=engineer), "a dataset of vague origin"
-            )
+            stage.refused(partial(stage.ws.lineage.register_dataset, **vague, by=engineer), "a dataset of vague origin")
         done = stage.ws.lineage.register_dataset(**given, by=engineer)
         fact = done.facts[-1]
         stage.done(done, f"dataset:acs/{year}: {fact.rows} people, content {fact.content[:19]}…")

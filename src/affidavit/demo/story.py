@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -155,7 +156,7 @@ def retrains(stage: Stage) -> None:
             c.deploy(stage, version)
         else:
             stage.refused(
-                lambda version=version: ws.registry.promote(version, to="production", by=stage.who["operator"]),
+                partial(ws.registry.promote, version, to="production", by=stage.who["operator"]),
                 f"{version} into production",
             )
 

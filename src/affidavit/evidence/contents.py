@@ -110,9 +110,7 @@ def check_findings(book: Notebook, archive: Archive, manifest: Manifest, root_he
     return rows
 
 
-def _check_control(
-    book: Notebook, archive: Archive, manifest: Manifest, row: Mapping[str, Any], root_hex: str
-) -> None:
+def _check_control(book: Notebook, archive: Archive, manifest: Manifest, row: Mapping[str, Any], root_hex: str) -> None:
     control, population = row["control"], row["population"]
     path = f"populations/{control}.csv"
 
@@ -121,7 +119,9 @@ def _check_control(
         items = tables.population_items(body, path)
         if population_digest(items) != population["sha256"]:
             book.flaw("population", path, None, f"it hashes to {population_digest(items)}, the finding says another")
-        guarded(book, "population", f"populations/{control}.json", lambda: _sidecar(book, archive, manifest, row, items))
+        guarded(
+            book, "population", f"populations/{control}.json", lambda: _sidecar(book, archive, manifest, row, items)
+        )
         guarded(book, "sample", f"samples/{control}.json", lambda: _sample(book, archive, row, items, root_hex))
         _check_row(book, row, items, manifest.as_of)
 
@@ -167,7 +167,9 @@ def _check_row(book: Notebook, row: Mapping[str, Any], items: Sequence[Item], as
     }
     stated = {e["item"]: e["attributes"] for e in row["exceptions"]}
     complete = row["population"]["completeness"]["proven"] is True
-    operating = operating_status(len(real), len(row["exceptions"]), len(row["missed"]), len(untested), complete)
+    operating = operating_status(
+        len(real), len(row["exceptions"]), len(row["missed"]), len(untested), complete=complete
+    )
     headline = "exception" if "exception" in (operating, row["design"]) else operating
     headline = row["design"] if headline == "pass" else headline
     claims = {
@@ -181,6 +183,6 @@ def _check_row(book: Notebook, row: Mapping[str, Any], items: Sequence[Item], as
     }
     for name, holds in claims.items():
         if not holds:
-            book.flaw("finding", "findings.json", None, f"{control}: {name} does not follow from its own items and grid")
-
-
+            book.flaw(
+                "finding", "findings.json", None, f"{control}: {name} does not follow from its own items and grid"
+            )

@@ -106,7 +106,9 @@ def later_files(source: Source, found: Gathered, against: bytes | None) -> dict[
     read = prefix_of(source.tiles, found.head.size)
     reader = TileReader(read, held.size)
     if reader.root() != held.root:
-        raise Tampered(f"at size {held.size} this log has another root than the checkpoint: a fork.", next_step=_RESTORE)
+        raise Tampered(
+            f"at size {held.size} this log has another root than the checkpoint: a fork.", next_step=_RESTORE
+        )
     if held.size <= found.as_of:
         return {}
     proof = "".join(base64_text(h) + "\n" for h in reader.consistency_proof(found.as_of))

@@ -76,7 +76,9 @@ def read_enrolled(file: Path) -> dict[str, Enrolled]:
         raise Invalid(f"{file} is not a file of enrolled logs.", next_step="restore it, or enrol again into another.")
     found: dict[str, Enrolled] = {}
     for line in value["logs"]:
-        if not isinstance(line, dict) or not all(isinstance(line.get(k), str) for k in ("origin", "vkey", "checkpoint")):
+        if not isinstance(line, dict) or not all(
+            isinstance(line.get(k), str) for k in ("origin", "vkey", "checkpoint")
+        ):
             raise Invalid(f"{file} has a line that is no enrolled log.", next_step="restore it.")
         codec.load_object(_Line, {"vkey": line["vkey"]}, str(file))
         note = base64_bytes(line["checkpoint"], "enrolled checkpoint")
@@ -115,9 +117,7 @@ def enrol(origin: str, vkey: str, checkpoint: bytes, file: Path, *, successor: b
 
 def _save(file: Path, known: Mapping[str, Enrolled]) -> None:
     """Replace the file atomically."""
-    logs = [
-        {"checkpoint": base64_text(e.note), "origin": e.origin, "vkey": e.vkey} for _, e in sorted(known.items())
-    ]
+    logs = [{"checkpoint": base64_text(e.note), "origin": e.origin, "vkey": e.vkey} for _, e in sorted(known.items())]
     staged = file.with_name(f"{file.name}.{os.getpid()}.new")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

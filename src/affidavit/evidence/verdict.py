@@ -45,7 +45,7 @@ class Report:
             return self
         if level not in LEVELS[1:]:
             raise Invalid(f"{level!r} is no level.", next_step=f"levels: {', '.join(LEVELS[1:])}.")
-        if LEVELS.index(self.level) >= LEVELS.index(level):  # type: ignore[arg-type]
+        if LEVELS.index(self.level) >= LEVELS.index(level):
             return self
         detail = f"{level} is required, {self.level} was reached"
         return replace(self, problems=(*self.problems, Problem("level", "", None, detail)))

@@ -1,7 +1,5 @@
 """Answers to the queries of lineage. The graph is walked here; nothing but the read tables is asked."""
 
-
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -67,7 +65,9 @@ def graph(q: c.Graph, state: ViewTx, ctx: Ctx) -> dict[str, Any]:
     """
     kind, _, name = q.of.partition(":")
     if kind not in ("dataset", "run"):
-        raise Invalid(f"{q.of!r} names no dataset version and no run.", next_step="write dataset:NAME/VERSION or run:ID.")
+        raise Invalid(
+            f"{q.of!r} names no dataset version and no run.", next_step="write dataset:NAME/VERSION or run:ID."
+        )
     known = view.dataset(state, rules.dataset_name(q.of)) if kind == "dataset" else view.run(state, name)
     if known is None:
         raise NotFound(f"no {q.of}.", next_step="`affidavit lineage datasets` lists the registered versions.")

@@ -1,7 +1,5 @@
 """What lineage decides: which dataset versions, splits, runs and extracts are recorded."""
 
-
-
 from __future__ import annotations
 
 import re
@@ -50,7 +48,9 @@ def record_dataset(cmd: c.RecordDataset, state: ViewTx, ctx: Ctx) -> list[Draft]
         raise Invalid("the data has no rows.", next_step="register data that has at least one row.")
     _registered_once(cmd, state, ctx)
     if ctx.ask("access.principal", cmd.owner) is None:
-        raise NotFound(f"owner: no principal {cmd.owner}.", next_step="register it: affidavit access register-principal.")
+        raise NotFound(
+            f"owner: no principal {cmd.owner}.", next_step="register it: affidavit access register-principal."
+        )
     for parent in cmd.parents:
         if _find(parent, state, ctx) is None:
             raise Refused(
@@ -62,14 +62,17 @@ def record_dataset(cmd: c.RecordDataset, state: ViewTx, ctx: Ctx) -> list[Draft]
         cmd.owner, cmd.collected_from, cmd.collected_to, cmd.retention, cmd.content, cmd.bytes, cmd.rows, cmd.row_set,
         cmd.row_key, cmd.schema, cmd.parents,
     )  # fmt: skip
-    return [Draft(fact, (f"dataset:{cmd.dataset}", f"dataset:{cmd.dataset}/{cmd.version}", *dict.fromkeys(cmd.parents)))]
+    return [
+        Draft(fact, (f"dataset:{cmd.dataset}", f"dataset:{cmd.dataset}/{cmd.version}", *dict.fromkeys(cmd.parents)))
+    ]
 
 
 def check_declaration(cmd: c.RecordDataset | c.RegisterDataset) -> None:
     """Raise ``Invalid`` for what can be seen without reading the data; a measure asks it before it reads."""
     if not _VERSION.fullmatch(cmd.version):
         raise Invalid(
-            f"version: {cmd.version!r} cannot stand in a reference.", next_step="use letters, digits, dots and dashes: 2015."
+            f"version: {cmd.version!r} cannot stand in a reference.",
+            next_step="use letters, digits, dots and dashes: 2015.",
         )
     check_origin(cmd.origin.words())
     for field in ("source_version", "licence"):
@@ -128,12 +131,16 @@ def record_run(cmd: c.RecordRun, state: ViewTx, ctx: Ctx) -> list[Draft]:
             next_step="give the times of the run: started < ended.",
         )
     if cmd.ended > ctx.now:
-        raise Invalid(f"ended: {time_text(cmd.ended)} lies in the future.", next_step="record the run once it has ended.")
+        raise Invalid(
+            f"ended: {time_text(cmd.ended)} lies in the future.", next_step="record the run once it has ended."
+        )
     if not cmd.inputs:
         raise Invalid("inputs is empty.", next_step="name every dataset version that the run read.")
     earlier = view.run(state, cmd.run)
     if earlier is not None:
-        raise Refused("already_recorded", f"run {cmd.run} was recorded {earlier['at']}.", next_step="draw a fresh run id.")
+        raise Refused(
+            "already_recorded", f"run {cmd.run} was recorded {earlier['at']}.", next_step="draw a fresh run id."
+        )
     for given in cmd.inputs:
         _read_as_registered(given, state, ctx)
     fact = e.RunRecorded(
@@ -165,7 +172,8 @@ def _read_as_registered(given: e.Input, state: ViewTx, ctx: Ctx) -> None:
     most = max([p["rows"] for p in parts], default=found["rows"])
     if not 1 <= given.rows <= most:
         raise Invalid(
-            f"the input {given.dataset} counts {given.rows} rows; {most} were recorded.", next_step="give the rows read."
+            f"the input {given.dataset} counts {given.rows} rows; {most} were recorded.",
+            next_step="give the rows read.",
         )
 
 
