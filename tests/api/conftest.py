@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,6 +17,8 @@ import pytest
 
 from affidavit.api import Options, create_app
 from affidavit.bootstrap import Created
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 class Client:

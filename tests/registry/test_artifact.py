@@ -14,7 +14,7 @@ import zlib
 
 import numpy as np
 import pytest
-from harness import Desk, World, refused
+from registry_world import Desk, World, refused
 
 from affidavit.areas.registry import artifact, formats
 from affidavit.core import canonical

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from harness import ANNA, BEN, CARA, DATA, START, World, refused, started, words
+from registry_world import ANNA, BEN, CARA, DATA, START, World, refused, started, words
 
 from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import events as e

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from harness import ANNA, BEN, CARA, DATA, refused, started, words
+from registry_world import ANNA, BEN, CARA, DATA, refused, started, words
 
 from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import events as e

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from affidavit.areas.fairness.events import FairThreshold
-from affidavit.areas.lineage.events import Input
+from affidavit.areas.lineage.events import Input, Split
 from affidavit.areas.registry.events import Range, Threshold
 from affidavit.demo import inputs, rules
 from affidavit.demo import model as science
 from affidavit.demo.stage import Stage
+from affidavit.service.sealing import new_id
 
 ORIGIN = "https://www.census.gov/programs-surveys/acs/microdata.html#pums-1-year-massachusetts"
 CODE = "git:5f0c2d7a9b"
@@ -30,7 +31,7 @@ def adopt_rules(stage: Stage) -> None:
     done = stage.ws.access.propose_rules(rules.text(), "few changes a year", by=stage.who["administrator"])
     digest = done.facts[0].text.digest
     stage.refused(
-        lambda: stage.ws.access.adopt_rules(digest, by=stage.who["administrator"]), "the proposer adopts his own rules"
+        lambda: stage.ws.access.adopt_rules(digest, by=stage.who["administrator"]), "the proposer adopts their own rules"
     )
     stage.done(
         stage.ws.access.adopt_rules(digest, by=stage.who["second administrator"]),
@@ -56,14 +57,12 @@ def register_datasets(stage: Stage) -> None:
         done = stage.ws.lineage.register_dataset(**given, by=engineer)
         fact = done.facts[-1]
         stage.done(done, f"dataset:acs/{year}: {fact.rows} people, content {fact.content[:19]}…")
-        stage.ids[year] = (path, fact.content)
-    split = stage.ws.lineage.measure_splits(
-        "dataset:acs/2015", data=stage.ids[2015][0], split_column="split", identity=["row"], by=engineer
-    )
-    near = sum(o.near for o in split.facts[-1].overlaps)
-    stage.done(
-        split, f"splits of acs/2015 share no person; {near} rows with equal features were counted as near-duplicates"
-    )
+        split = stage.ws.lineage.measure_splits(
+            f"dataset:acs/{year}", data=path, split_column="split", identity=["row"], by=engineer
+        )
+        near = sum(o.near for o in split.facts[-1].overlaps)
+        stage.done(split, f"its splits share no person; {near} near-duplicates (equal features) were counted")
+        stage.ids[year] = (path, {s.name: s for s in split.facts[-1].splits})
 
 
 def register_systems(stage: Stage) -> None:
@@ -118,9 +117,10 @@ def train_and_register(stage: Stage, model: str, recipe: science.Recipe, name: s
     started = stage.clock.now()
     stage.clock.advance(timedelta(hours=1))
     ended = stage.clock.now()
-    used = [Input(f"dataset:acs/{y}", "training", stage.ids[y][1], 0) for y in recipe.years]
+    used = [Input(f"dataset:acs/{y}", "training", part.content, part.rows) for y, part in _training(stage, recipe)]
     parameters = {**{k: str(v) for k, v in recipe.parameters.items()}, "features": "+".join(recipe.features)}
     run = ws.lineage.record_run(
+        run=new_id(ws.stores, started),
         started=started, ended=ended, code=code, environment=ENVIRONMENT, parameters=parameters, inputs=used,
         output=inputs.file_digest(path), seed=science.SEED, by=engineer,
     )  # fmt: skip
@@ -131,13 +131,17 @@ def train_and_register(stage: Stage, model: str, recipe: science.Recipe, name: s
     )  # fmt: skip
     fact = done.facts[-1]
     stage.done(done, f"model:{model}/{fact.number} registered, artifact {fact.artifact[:19]}…, run {fact.run}")
-    for year in recipe.years:
-        stage.loads.append((fact.run, started))
+    for _year, part in _training(stage, recipe):
         stage.ids.setdefault("reads", []).append(
-            inputs.read_row(fact.run, stage.ids[year][1], started + timedelta(minutes=5))
+            inputs.read_row(fact.run, part.content, started + timedelta(minutes=5))
         )
     stage.ids[(model, fact.number)] = fact
     return int(fact.number)
+
+
+def _training(stage: Stage, recipe: science.Recipe) -> list[tuple[int, Split]]:
+    """The measured training split of each year the recipe reads."""
+    return [(year, stage.ids[year][1]["training"]) for year in recipe.years]
 
 
 def evaluate(stage: Stage, version: str, *, fairness: bool = True) -> Any:
@@ -184,13 +188,11 @@ def deploy(stage: Stage, version: str, *, by: str = "operator") -> Any:
     return done
 
 
-def load(stage: Stage, version: str) -> None:
+def load(stage: Stage, version: str, env: str | None = "production") -> None:
     """A serving process loads the version; every digest is verified before a byte is used."""
     stage.clock.advance(timedelta(minutes=5))
-    stage.done(
-        stage.ws.registry.load(version, env="production", by=stage.who["on-call"]),
-        f"{version} loaded: digests verified",
-    )
+    done = stage.ws.registry.load(version, env=env, by=stage.who["on-call"])
+    stage.done(done, f"{version} loaded: digests verified")
 
 
 def observed(stage: Stage, version: str, external: str) -> None:

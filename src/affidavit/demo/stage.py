@@ -40,7 +40,6 @@ class Stage:
     people: science.Rows
     who: dict[str, Who] = field(default_factory=dict)
     ids: dict[Any, Any] = field(default_factory=dict)
-    loads: list[tuple[str, datetime]] = field(default_factory=list)
 
     @property
     def ws(self) -> Workspace:

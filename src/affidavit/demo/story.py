@@ -173,7 +173,7 @@ def classic(stage: Stage) -> None:
     stage.ids["reads"].append(inputs.read_row(fact.run, unknown, fact.started + timedelta(minutes=6)))
     stage.say(f"             its run also read a file nobody registered ({unknown[:19]}…): only the storage log knows")
     c.observed(stage, version, "push-0616")
-    c.load(stage, version)
+    c.load(stage, version, env=None)
     stage.say("             deployed by hand on the serving platform as push-0616: only the platform's log knows")
 
 
@@ -187,9 +187,12 @@ def _unregistered(stage: Stage) -> Path:
 
 
 def twin(stage: Stage) -> None:
-    """Its governed twin: the same recipe on registered data, evaluated, approved, deployed."""
+    """Its governed twin: the same years of registered data, evaluated, approved, deployed."""
     stage.chapter("2025-07-07", "Its governed twin")
-    number = c.train_and_register(stage, "leaflets", science.RETRAINED, "leaflets-twin", code="git:5f0c2d7a9c")
+    recipe = science.Recipe(
+        "twin", science.MENDED.features, science.RETRAINED.years, {**science.PARAMETERS, "num_iterations": 110}
+    )
+    number = c.train_and_register(stage, "leaflets", recipe, "leaflets-twin")
     c.evaluate(stage, f"leaflets/{number}", fairness=False)
     c.promote(stage, f"leaflets/{number}")
 

@@ -1,7 +1,5 @@
 """What incidents decides: opening, linking, closing, and what a signal calls for."""
 
-# ruff: noqa: ARG001 - every rule, answer and reaction has the same shape
-
 from __future__ import annotations
 
 import re
@@ -134,7 +132,7 @@ def _answer(
 
 
 def _token(text: str) -> str:
-    """The text as a token: other characters become ``_``; empty text is ``-``'s place holder ``none``."""
+    """The text as a token: other characters become ``_``, one that cannot lead gets ``_`` before it, empty is ``none``."""
     found = _NOT_TOKEN.sub("_", text)[:128]
     if not found:
         return "none"
