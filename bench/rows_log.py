@@ -94,8 +94,8 @@ def _proofs(plan: Plan, log: logs.Log) -> list[Row]:
             "us per proof",
             ">= 20.0",
             f"{says} Indexes are drawn anew for every proof. The peer ({said}) keeps leaf hashes only and hashes"
-            f" the rest for each proof, with a cache of subtrees that fills: its tree is opened anew for every round, and the"
-            f" median of the next {plan.proofs} proofs counts. The row with all caches full shows what is left of the"
+            f" the rest for each proof, with a cache of subtrees that fills: its tree is opened anew for every round, and"
+            f" the median of the next {plan.proofs} proofs counts. The row with all caches full shows what is left of the"
             " difference afterwards. Files and database lie in the page cache on both sides.",
             floor_name="open and read the same tiles, no hashing",
             peer_name=_named(peer, size),

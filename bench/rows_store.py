@@ -6,7 +6,6 @@ import statistics
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import bare
@@ -16,7 +15,7 @@ from measure import NO_GOAL, Row, fill, take_turns, timed
 from plan import Plan
 
 from affidavit.areas.access.commands import RecordKey, RequestGrant
-from affidavit.bootstrap import init
+from affidavit.bootstrap import Created, init
 from affidavit.core.fields import VaultText
 from affidavit.ledger.tiles import ENTRIES, Tile
 from affidavit.store.sqlite import SqliteEntryStore
@@ -56,8 +55,8 @@ def append(plan: Plan) -> list[Row]:
         "us per entry",
         "<= 2.0",
         f"Entries of {corpus.ENTRY_BYTES} bytes; one durable transaction per batch on both sides, same settings. Ours"
-        " also takes the lock between processes, checks each body and lets triggers in the file refuse gaps and changes; the"
-        " floor is one `executemany`. The peer hashes every entry as well and commits at a lower synchronous level"
+        " also takes the lock between processes, checks each body and lets triggers in the file refuse gaps and changes;"
+        " the floor is one `executemany`. The peer hashes every entry as well and commits at a lower synchronous level"
         " (FULL), without a lock between processes.",
         floor_name=f"bare SQLite, {mode}",
         peer_name=_named(peer, "SqliteTree.append_entries"),
@@ -101,8 +100,7 @@ def _named(peer: peer_env.Peer | str, what: str) -> str:
 class Bench:
     """A workspace with its administrator, and the commands that the rows send."""
 
-    def __init__(self, folder: Path) -> None:
-        made = init(folder, admin="Bench Administrator", origin="bench.example/command")
+    def __init__(self, made: Created) -> None:
         self.workspace, self.who = made.workspace, made.admin
 
     def with_private_text(self) -> None:
@@ -127,12 +125,12 @@ class Bench:
 
 def command(plan: Plan) -> list[Row]:
     """One command accepted, with and without private text, and the publication of one entry."""
-    bench = Bench(plan.work / "command-ws")
+    bench = Bench(init(plan.work / "command-ws", admin="Bench Administrator", origin="bench.example/command"))
     journal = bench.workspace.stores.entries.journal
     table = bare.Table(plan.work / "command-bare.db", journal)
     rows = [
-        _accepted(plan, bench.without_private_text, bench, table, "no private text", "An API key is recorded."),
-        _accepted(
+        accepted(plan, bench.without_private_text, bench, table, "no private text", "An API key is recorded."),
+        accepted(
             plan,
             bench.with_private_text,
             bench,
@@ -147,7 +145,7 @@ def command(plan: Plan) -> list[Row]:
     return rows
 
 
-def _accepted(plan: Plan, send: Callable[[], None], bench: Bench, table: bare.Table, which: str, says: str) -> Row:
+def accepted(plan: Plan, send: Callable[[], None], bench: Bench, table: bare.Table, which: str, says: str) -> Row:
     send()
     body = [bench.last_entry()]
 
@@ -162,8 +160,8 @@ def _accepted(plan: Plan, send: Callable[[], None], bench: Bench, table: bare.Ta
         "ms per command",
         "<= 5.0",
         f"{says} Ours checks fields, permission and rules, decides, encodes, appends one entry of {len(body[0])} bytes"
-        " and updates the read tables and their indexes in the same durable transaction; the floor inserts the same bytes"
-        " in a transaction of its own and knows nothing else.",
+        " and updates the read tables and their indexes in the same durable transaction; the floor inserts the same"
+        " bytes in a transaction of its own and knows nothing else.",
         floor_name="bare durable SQLite insert",
     )
     return fill(row, take_turns({"ours": ours, "floor": floor}, plan.rounds), over="ours/floor")

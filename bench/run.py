@@ -2,7 +2,7 @@
 
 python bench/run.py                 # everything: bench/results.json and docs/reference/benchmarks.md
 python bench/run.py --quick         # small sizes: does it run?
-python bench/run.py --only rebuild  # one group, on the screen alone
+python bench/run.py --only grown  # one group, on the screen alone
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import plan as plans
 import report
+import rows_grown
 import rows_log
 import rows_process
-import rows_rebuild
 import rows_store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +27,7 @@ GROUPS = {
     "append": rows_store.append,
     "command": rows_store.command,
     "log": rows_log.log_rows,
-    "rebuild": rows_rebuild.rebuild,
+    "grown": rows_grown.grown,
     "process": rows_process.processes,
 }
 

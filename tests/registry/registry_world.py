@@ -127,7 +127,9 @@ class World:
             return self.answer(name, *args)
 
         ids = tuple(self.new() for _ in range(8))
-        return Ctx(Who(who, "os-user"), self.now, len(self.records), self.rules, ids, ask, lambda _at: self.rules, **extra)
+        return Ctx(
+            Who(who, "os-user"), self.now, len(self.records), self.rules, ids, ask, lambda _at: self.rules, **extra
+        )
 
     def do(self, command: Any, who: str = ANNA, **extra: Any) -> Any:
         """The first fact of the command, or the error it meets."""
@@ -242,7 +244,18 @@ class World:
         bound = plan.thresholds[0]["bound"]
         verdict = e.Verdict("auc", auc, None, None, "at-least", bound, float(auc) >= float(bound))
         made = rec.RecordEvaluation(
-            version, found.artifact, plan.id, DATA, "test", digest(2), 100, 1, digest(3), {"auc": auc}, (verdict,), ATTACHED
+            version,
+            found.artifact,
+            plan.id,
+            DATA,
+            "test",
+            digest(2),
+            100,
+            1,
+            digest(3),
+            {"auc": auc},
+            (verdict,),
+            ATTACHED,
         )
         return replace(made, **changes)
 
@@ -274,7 +287,12 @@ class World:
 
     def incident(self, state: str = "open") -> str:
         found = self.new()
-        self.incidents[found] = {"id": found, "state": state, "entry": len(self.records) - 1, "at": "2026-03-02T09:00:00.000Z"}
+        self.incidents[found] = {
+            "id": found,
+            "state": state,
+            "entry": len(self.records) - 1,
+            "at": "2026-03-02T09:00:00.000Z",
+        }
         return found
 
     def standing(self, **changes: Any) -> str:

@@ -86,7 +86,12 @@ def test_formats_are_told_from_bytes(what, name, body, expected):
 @pytest.mark.parametrize("cut", range(0, 80, 7))
 def test_no_prefix_of_a_zip_or_pickle_breaks_the_sniffer(cut):
     for body in (zipped(a=b"b"), *PICKLE, gzip.compress(PICKLE[4])):
-        assert formats.sniff("x", io.BytesIO(body[:cut]), len(body[:cut])) in {*formats.MODELS, "opaque", "pickle", "joblib"}
+        assert formats.sniff("x", io.BytesIO(body[:cut]), len(body[:cut])) in {
+            *formats.MODELS,
+            "opaque",
+            "pickle",
+            "joblib",
+        }
 
 
 DECLARED = [
@@ -229,7 +234,9 @@ BAD_PATHS = ["../x", "/etc/passwd", "a/../../x", "a//b", "./a", "a\\b", "c:x", "
 @pytest.mark.parametrize("path", BAD_PATHS)
 def test_a_manifest_that_leaves_the_folder_is_refused(path):
     with refused(Invalid):
-        artifact.parse_manifest(canonical.encode({"v": 1, "format": "opaque", "files": [{"path": path, "bytes": 1, "sha256": D}]}))
+        artifact.parse_manifest(
+            canonical.encode({"v": 1, "format": "opaque", "files": [{"path": path, "bytes": 1, "sha256": D}]})
+        )
 
 
 @pytest.mark.parametrize(

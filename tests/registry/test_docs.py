@@ -16,7 +16,9 @@ from affidavit.areas.registry import docs
 def dossier():
     w = started()
     v = w.live()
-    asked = w.do(c.RequestWaiver(v, "AI-01.3", "D", w.records[-1].head.actor, words("pilot"), w.now.replace(month=4))).waiver
+    asked = w.do(
+        c.RequestWaiver(v, "AI-01.3", "D", w.records[-1].head.actor, words("pilot"), w.now.replace(month=4))
+    ).waiver
     assert asked
     return w.query(c.Show(v))
 
@@ -83,7 +85,9 @@ def test_it_names_digest_data_and_measured_performance(dossier):
     model = body["metadata"]["component"]
     assert model["hashes"][0]["content"] == dossier["version"]["artifact"].removeprefix("sha256:")
     assert model["modelCard"]["modelParameters"]["datasets"] == [{"ref": "dataset:acs/2015"}]
-    assert {"type": "auc", "value": "0.800000", "slice": "test"} in model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert {"type": "auc", "value": "0.800000", "slice": "test"} in model["modelCard"]["quantitativeAnalysis"][
+        "performanceMetrics"
+    ]
     assert docs.bom(dossier) == body  # the same dossier, the same bytes
 
 

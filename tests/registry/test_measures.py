@@ -61,9 +61,7 @@ def world(trained, data="rows.parquet"):
     return w, desk, f"{fact.model}/{fact.number}"
 
 
-PLAN = tuple(
-    c.Threshold(m, d, b) for m, d, b in [("auc", "at-least", "0.700000"), ("log_loss", "at-most", "0.100000")]
-)
+PLAN = tuple(c.Threshold(m, d, b) for m, d, b in [("auc", "at-least", "0.700000"), ("log_loss", "at-most", "0.100000")])
 
 
 def ask(version, trained, **change):
@@ -115,7 +113,7 @@ def test_evaluate_scores_the_split_and_judges_each_threshold(trained, file):
     ],
 )
 def test_evaluation_is_refused(trained, what, change, says):
-    w, desk, version = world(trained)
+    _w, desk, version = world(trained)
     if "data" in change:
         change = {"data": str(trained / change["data"])}
     with refused(Invalid, says=says):
@@ -156,7 +154,7 @@ def test_a_format_without_its_library_says_what_to_install(trained, monkeypatch)
     from affidavit.areas.registry import models
 
     monkeypatch.setitem(models.INSTALL, "lightgbm", ("no_such_library", "lightgbm"))
-    w, desk, version = world(trained)
+    _w, desk, version = world(trained)
     with refused(Invalid, says="pip install lightgbm"):
         measure.load(c.Load(version), desk)
 
@@ -227,7 +225,9 @@ def taken(w, tmp_path, body, start=START, end=None):
     file = tmp_path / "log"
     file.write_bytes(body)
     w.now = max(w.now, START + timedelta(days=2))
-    request = c.Observe("gateway", str(file), "reader", words("all deployments"), start, end or START + timedelta(days=1))
+    request = c.Observe(
+        "gateway", str(file), "reader", words("all deployments"), start, end or START + timedelta(days=1)
+    )
     return w.records_of(observe.observe(request, Desk(w)))
 
 

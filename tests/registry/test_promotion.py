@@ -151,7 +151,13 @@ def test_author_and_requester_may_not_approve_even_if_the_rules_part_nobody():
 
 
 def test_a_person_with_two_roles_counts_once():
-    two = {"production": {"from": "staging", "checks": {}, "approvals": {"n": 2, "roles": ["approver", "lead"], "expires": "P1D"}}}
+    two = {
+        "production": {
+            "from": "staging",
+            "checks": {},
+            "approvals": {"n": 2, "roles": ["approver", "lead"], "expires": "P1D"},
+        }
+    }
     w = World(transitions={"staging": {"from": "development"}, **two})
     w.system()
     w.plan()
@@ -327,7 +333,10 @@ def test_served_answers_for_any_past_moment():
     assert [(d["number"], d["env"]) for d in w.query(c.History("employment"))] == [
         (1, "staging"), (1, "production"), (2, "staging"), (2, "production"),
     ]  # fmt: skip
-    assert [(v["number"], v["serves"]) for v in w.query(c.Versions("employment"))] == [(1, ""), (2, "staging production")]
+    assert [(v["number"], v["serves"]) for v in w.query(c.Versions("employment"))] == [
+        (1, ""),
+        (2, "staging production"),
+    ]
     with refused(NotFound):
         w.query(c.Served("nothing"))
 

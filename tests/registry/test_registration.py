@@ -42,7 +42,17 @@ def test_a_system_is_registered_once_and_read_back():
     w.do(SYSTEM)
     with refused(Refused, "already_registered"):
         w.do(SYSTEM)
-    w.do(c.MakeCommitment("hr-screen", words("at least 80 % are rightly accepted"), "precision", "at-least", "0.800000", "P90D", "PI1.3"))
+    w.do(
+        c.MakeCommitment(
+            "hr-screen",
+            words("at least 80 % are rightly accepted"),
+            "precision",
+            "at-least",
+            "0.800000",
+            "P90D",
+            "PI1.3",
+        )
+    )
     (found,) = w.query(c.Systems())
     assert (found["tier"], found["jurisdictions"], found["commitments"][0]["criterion"]) == ("high", ["US-MA"], "PI1.3")
     with refused(NotFound):
@@ -108,10 +118,15 @@ def test_pickle_passes_only_by_a_risk_that_the_rules_name():
         w.do(made)
     with refused(Invalid):
         w.do(replace(made, risk_reason=words("because")))
-    assert w.do(replace(made, risk_reason=words("loaded in a sandbox without network"))).accepted_risk == "sandboxed-vendor"
+    assert (
+        w.do(replace(made, risk_reason=words("loaded in a sandbox without network"))).accepted_risk
+        == "sandboxed-vendor"
+    )
 
 
-PLAN = c.ProposePlan("employment", DATA, "test", (e.Threshold("auc", "at-least", "0.750000"),), words("what people reach today"))
+PLAN = c.ProposePlan(
+    "employment", DATA, "test", (e.Threshold("auc", "at-least", "0.750000"),), words("what people reach today")
+)
 
 
 @pytest.mark.parametrize(

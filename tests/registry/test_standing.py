@@ -92,9 +92,19 @@ OUTSIDE = [
     ("a value above its range", {"hyperparameters": {"leaves": "64"}}, {}, "leaves is 64, above 63.000000"),
     ("a value below its range", {"hyperparameters": {"leaves": "14"}}, {}, "leaves is 14, below 15.000000"),
     ("a value that is no number", {"hyperparameters": {"leaves": "many"}}, {}, "leaves is many, which is no number"),
-    ("a value that is infinite", {"hyperparameters": {"leaves": "Infinity"}}, {}, "leaves is Infinity, which is no finite"),
+    (
+        "a value that is infinite",
+        {"hyperparameters": {"leaves": "Infinity"}},
+        {},
+        "leaves is Infinity, which is no finite",
+    ),
     ("a parameter left out", {"hyperparameters": {"depth": "3"}}, {}, "leaves is not stated"),
-    ("a new parameter without range", {"hyperparameters": {"leaves": "31", "depth": "3"}}, {}, "depth is 3, the last approved"),
+    (
+        "a new parameter without range",
+        {"hyperparameters": {"leaves": "31", "depth": "3"}},
+        {},
+        "depth is 3, the last approved",
+    ),
     ("a metric below its bound", {}, {"auc": "0.770000"}, "auc is 0.770000, must be at least 0.780000"),
 ]
 

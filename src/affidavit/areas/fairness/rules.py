@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from affidavit.areas.fairness import commands as c
@@ -162,7 +163,7 @@ def column_of(token: str) -> tuple[str, tuple[str, ...]]:
     """(column, edges) of a group token: ``SEX`` has none, ``AGEP:25,40,60`` three that ascend. Raises ``Invalid``."""
     column, colon, rest = token.partition(":")
     edges = tuple(rest.split(",")) if colon else ()
-    ascending = all(Decimal(a) < Decimal(b) for a, b in zip(edges, edges[1:], strict=False)) if _edges(edges) else False
+    ascending = all(Decimal(a) < Decimal(b) for a, b in pairwise(edges)) if _edges(edges) else False
     if not column or (colon and not ascending):
         raise Invalid(f"{token!r} names no group.", next_step="write a column, or bands such as AGEP:25,40,60.")
     return column, edges

@@ -12,7 +12,7 @@ from affidavit.core.fields import time_text
 
 _PLAN = (
     "id", "model", "dataset", "split", "thresholds", "reason", "group_basis", "proposer", "proposed", "approver",
-    "approved", "review_by", "entry",
+    "approved", "review_by", "entry", "drill",
 )  # fmt: skip
 _ASSESSMENT = (
     "entry", "model", "number", "artifact", "plan", "dataset", "split", "content", "rows", "seed", "code", "verdicts",
@@ -21,7 +21,7 @@ _ASSESSMENT = (
 _PACKED = frozenset({"thresholds", "verdicts"})
 TABLES = {
     "plan": "id TEXT PRIMARY KEY, model TEXT, dataset TEXT, split TEXT, thresholds TEXT, reason TEXT,"
-    " group_basis TEXT, proposer TEXT, proposed TEXT, approver TEXT, approved TEXT, review_by TEXT, entry INTEGER",
+    " group_basis TEXT, proposer TEXT, proposed TEXT, approver TEXT, approved TEXT, review_by TEXT, entry INTEGER, drill INTEGER",
     "assessment": "entry INTEGER PRIMARY KEY, model TEXT, number INTEGER, artifact TEXT, plan TEXT, dataset TEXT,"
     " split TEXT, content TEXT, row_count INTEGER, seed INTEGER, code TEXT, verdicts TEXT, sheet TEXT, via TEXT,"
     " actor TEXT, at TEXT, drill INTEGER",
@@ -47,8 +47,11 @@ def plans(v: ViewTx, model: str) -> list[dict[str, Any]]:
 
 
 def plan_in_force(v: ViewTx, model: str) -> dict[str, Any] | None:
-    """The plan of a model that was approved last, or None. Whether its review is overdue is the caller's question."""
-    sql = "SELECT * FROM {plan} WHERE model = ? AND approved IS NOT NULL ORDER BY entry DESC LIMIT 1"
+    """The plan of a model that was approved last, or None; planted ones are left out.
+
+    Whether its review is overdue is the caller's question.
+    """
+    sql = "SELECT * FROM {plan} WHERE model = ? AND approved IS NOT NULL AND drill = 0 ORDER BY entry DESC LIMIT 1"
     row = v.one(sql, model)
     return _named(_PLAN, row) if row else None
 
@@ -66,22 +69,23 @@ def _packed(values: tuple[Any, ...]) -> str:
 
 def _proposed(v: ViewTx, r: Record) -> None:
     f: e.FairnessPlanProposed = r.fact
-    sql = "INSERT INTO {plan} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)"
+    sql = "INSERT INTO {plan} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, ?)"
     v.run(
         sql, f.plan, f.model, f.dataset, f.split, _packed(f.thresholds), f.reason.vault, f.group_basis.vault,
-        r.head.actor, time_text(r.head.at),
+        r.head.actor, time_text(r.head.at), int(bool(r.head.drill)),
     )  # fmt: skip
 
 
 def _approved(v: ViewTx, r: Record) -> None:
     f: e.FairnessPlanApproved = r.fact
-    sql = "UPDATE {plan} SET approver = ?, approved = ?, review_by = ?, entry = ? WHERE id = ?"
-    v.run(sql, r.head.actor, time_text(r.head.at), time_text(f.review_by), r.index, f.plan)
+    sql = "UPDATE {plan} SET approver = ?, approved = ?, review_by = ?, entry = ?, drill = MAX(drill, ?) WHERE id = ?"
+    drill = int(bool(r.head.drill))
+    v.run(sql, r.head.actor, time_text(r.head.at), time_text(f.review_by), r.index, drill, f.plan)
 
 
 def _assessed(v: ViewTx, r: Record) -> None:
     f: e.FairnessAssessed = r.fact
-    sql = f"INSERT INTO {{assessment}} VALUES ({', '.join('?' * len(_ASSESSMENT))})"  # noqa: S608 - our own names
+    sql = f"INSERT INTO {{assessment}} VALUES ({', '.join('?' * len(_ASSESSMENT))})"
     v.run(
         sql, r.index, f.model, f.number, f.artifact, f.plan, f.dataset, f.split, f.content, f.rows, f.seed, f.code,
         _packed(f.verdicts), f.table.digest, f.by, r.head.actor, time_text(r.head.at), int(bool(r.head.drill)),
