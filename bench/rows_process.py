@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -16,8 +17,10 @@ from affidavit.bootstrap.packaging import write_package
 _IMPORT = "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey"
 
 
-def _run(*args: str) -> None:
-    subprocess.run(args, check=True, stdout=subprocess.DEVNULL)
+def _environment(plan: Plan) -> dict[str, str]:
+    """Compiled modules are kept, as an installer leaves them, whatever this environment says."""
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return env | {"PYTHONPYCACHEPREFIX": str(plan.work / "pycache")}
 
 
 def _script() -> str:
@@ -37,12 +40,16 @@ def _package(folder: Path) -> Path:
 
 def processes(plan: Plan) -> list[Row]:
     """``affidavit --help`` and ``affidavit verify PACKAGE`` against importing Ed25519."""
-    package = _package(plan.work / "package-ws")
+    package, env = _package(plan.work / "package-ws"), _environment(plan)
+
+    def run(*args: str) -> float:
+        return timed(lambda: subprocess.run(args, check=True, stdout=subprocess.DEVNULL, env=env))
+
     times = take_turns(
         {
-            "help": lambda: timed(lambda: _run(_script(), "--help")),
-            "verify": lambda: timed(lambda: _run(_script(), "verify", str(package))),
-            "floor": lambda: timed(lambda: _run(sys.executable, "-c", _IMPORT)),
+            "help": lambda: run(_script(), "--help"),
+            "verify": lambda: run(_script(), "verify", str(package)),
+            "floor": lambda: run(sys.executable, "-c", _IMPORT),
         },
         plan.processes,
     )
@@ -60,7 +67,8 @@ def processes(plan: Plan) -> list[Row]:
             f"{name}, whole process",
             "ms per process",
             "<= 3.0",
-            f"{note} Both are processes of the same interpreter from start to exit, its own start-up included.",
+            f"{note} Both are processes of the same interpreter from start to exit, its own start-up"
+            " included; modules are compiled before, as after an installation.",
             floor_name="importing Ed25519 from cryptography",
         )
         rows.append(fill(row, {"ours": times[which], "floor": times["floor"]}, over="ours/floor"))

@@ -92,5 +92,3 @@ def serve(make: Callable[..., Created], portal: Any) -> Iterator[Callable[..., S
 @pytest.fixture
 def served(serve: Callable[..., Served]) -> Served:
     return serve()
-
-

@@ -36,7 +36,13 @@ def strings(pattern: Pattern, number: int) -> list[str]:
     strategy = st.from_regex(pattern.regex, fullmatch=True).filter(lambda t: pattern.problem(t) is None)
 
     @seed(7)
-    @settings(max_examples=3 * number, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=3 * number,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(strategy)
     def draw(text: str) -> None:
         found.append(text)

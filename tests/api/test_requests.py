@@ -113,7 +113,9 @@ BAD_BODIES = [
 ]
 
 
-@pytest.mark.parametrize(("body", "headers", "status", "kind"), [b[1:] for b in BAD_BODIES], ids=[b[0] for b in BAD_BODIES])
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "kind"), [b[1:] for b in BAD_BODIES], ids=[b[0] for b in BAD_BODIES]
+)
 def test_a_bad_body_leaves_nothing(served, body, headers, status, kind):
     """Each is named, in a short answer, and no entry and no private text comes of it."""
     before, texts = served.ws.stores.entries.size(), len(list(served.ws.stores.vault.all()))
@@ -134,7 +136,9 @@ def test_a_body_without_a_length_is_cut_off(served):
             sent += 1
             yield b" " * 65536
 
-    problem(served.call("POST", REGISTER, content=endless(), headers={"content-type": "application/json"}), 413, "too-large")
+    problem(
+        served.call("POST", REGISTER, content=endless(), headers={"content-type": "application/json"}), 413, "too-large"
+    )
     assert sent <= 18
 
 
@@ -187,7 +191,14 @@ def test_a_bad_address_is_a_problem(served, method, url, status, kind):
     problem(served.call(method, url), status, kind)
 
 
-BAD_KEYS = [None, "", "afk_production_x_y", "afk_", "token", "afk_production_019a0000-0000-4000-8000-000000000000_" + "a" * 43]
+BAD_KEYS = [
+    None,
+    "",
+    "afk_production_x_y",
+    "afk_",
+    "token",
+    "afk_production_019a0000-0000-4000-8000-000000000000_" + "a" * 43,
+]
 
 
 @pytest.mark.parametrize("key", BAD_KEYS)
@@ -233,7 +244,9 @@ def test_a_denial_is_recorded_once_and_counted(served):
         body = problem(engineer.post(REGISTER, JANE), 403, "not-allowed")
         assert "access.register" in body["detail"]
     found = refusals(served)
-    assert [(r.fact.request, r.fact.code, r.head.actor) for r in found] == [("access.register-principal", "denied", principal)]
+    assert [(r.fact.request, r.fact.code, r.head.actor) for r in found] == [
+        ("access.register-principal", "denied", principal)
+    ]
 
 
 def test_a_development_key_does_nothing_on_production(served):
@@ -265,7 +278,11 @@ def test_a_refusal_names_its_rule_and_controls(served):
 def test_of_two_who_decide_at_once_one_does(served):
     """Two requests with one outcome race: one gets 201, the other learns that it is done."""
     principal, _ = served.person("Engineer", "engineer")
-    grant = served.ws.access.request_grant(principal=principal, role="approver", in_env="*", reason="r", by="Engineer").facts[0].grant
+    grant = (
+        served.ws.access.request_grant(principal=principal, role="approver", in_env="*", reason="r", by="Engineer")
+        .facts[0]
+        .grant
+    )
     gate = threading.Barrier(2)
 
     def approve(_: int) -> int:
@@ -287,11 +304,16 @@ def test_many_writers_at_once_lose_nothing(served):
         assert sorted(pool.map(register, range(20))) == list(range(before, before + 20))
 
 
-@pytest.mark.parametrize("path", ["model.txt", "../model.txt", "/etc/passwd", "file:///etc/passwd", "sha256:abc", "sha256:" + "0" * 64 + "/.."])
+@pytest.mark.parametrize(
+    "path",
+    ["model.txt", "../model.txt", "/etc/passwd", "file:///etc/passwd", "sha256:abc", "sha256:" + "0" * 64 + "/.."],
+)
 def test_the_server_reads_no_paths(served, path):
     """A path field takes the digest of an uploaded object and nothing else."""
     _, engineer = served.person("Engineer", "engineer")
-    body = served.call.app.openapi()["paths"]["/v1/registry/register"]["post"]["requestBody"]["content"]["application/json"]
+    body = served.call.app.openapi()["paths"]["/v1/registry/register"]["post"]["requestBody"]["content"][
+        "application/json"
+    ]
     answer = engineer.post("/v1/registry/register", body["example"] | {"artifact": path})
     assert "no paths" in problem(answer, 400, "invalid")["detail"]
 

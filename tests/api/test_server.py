@@ -50,7 +50,9 @@ def test_each_error_class_has_a_status():
     """Every class of the tree is named in the table, its subclasses take the nearest; types are unique and titled."""
     tree = {c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, AffidavitError)}
     assert tree <= set(problems.STATUS)
-    made = {c: (c("code", "p", next_step="n") if issubclass(c, errors.Refused) else c("p", next_step="n")) for c in tree}
+    made = {
+        c: (c("code", "p", next_step="n") if issubclass(c, errors.Refused) else c("p", next_step="n")) for c in tree
+    }
     for cls, error in made.items():
         body = problems.body_of(error)
         assert (body["status"], body["type"]) == (problems.STATUS[cls][0], problems.BASE + problems.STATUS[cls][1])
@@ -121,7 +123,11 @@ def test_only_the_named_hosts_are_answered(serve):
 def test_no_module_of_the_server_knows_telemetry_or_another_origin():
     """The API loads nothing from elsewhere and reports to nobody."""
     for path in Path(affidavit.api.__file__).parent.glob("*.py"):
-        words = [n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+        words = [
+            n.value
+            for n in ast.walk(ast.parse(path.read_text()))
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        ]
         assert all(w == problems.BASE for w in words if w.startswith(("http:", "https:"))), path
 
 
@@ -164,18 +170,41 @@ def test_an_upload_beyond_the_limit_leaves_nothing(serve):
     assert list(served.ws.stores.objects.list()) == stored
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(served):
-    """The client goes away in the middle: no object, and the server serves on."""
+def test_an_upload_that_breaks_off_leaves_nothing(served, portal):
+    """The client goes away in the middle: no object, no answer, and the server serves on."""
+    stored, sent = list(served.ws.stores.objects.list()), []
+    key = (served.call.key or "").encode()
+    scope = {"type": "http", "method": "PUT", "path": "/v1/objects", "raw_path": b"/v1/objects", "query_string": b"",
+             "headers": [(b"authorization", b"Bearer " + key)], "http_version": "1.1", "scheme": "http"}  # fmt: skip
+    messages = iter([{"type": "http.request", "body": bytes(1000), "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    portal.call(served.call.app, scope, receive, send)
+    assert sent == []
+    assert list(served.ws.stores.objects.list()) == stored
+    assert served.call("PUT", "/v1/objects", content=b"").json()["bytes"] == 0
+
+
+def test_an_upload_that_stalls_loses_its_turn(served, monkeypatch):
+    """Slow senders do not keep others from uploading: 400, and no object."""
+    import anyio
+
+    monkeypatch.setattr(Upload, "stall_s", 0.05)
     stored = list(served.ws.stores.objects.list())
 
     async def stream() -> Any:
         yield bytes(1000)
-        raise ConnectionResetError
+        await anyio.sleep(5)
+        yield bytes(1000)
 
-    with pytest.raises(ConnectionResetError):
-        served.call("PUT", "/v1/objects", content=stream())
+    answer = served.call("PUT", "/v1/objects", content=stream())
+    assert (answer.status_code, answer.json()["type"]) == (400, problems.BASE + "invalid")
     assert list(served.ws.stores.objects.list()) == stored
-    assert served.call("PUT", "/v1/objects", content=b"").json()["bytes"] == 0
 
 
 def test_an_object_comes_back_verified(served, tmp_path):
@@ -203,7 +232,9 @@ def test_an_upload_is_read_in_the_sizes_asked_for(portal):
 
         upload = Upload(aiter(chunks()), 10)
         assert upload.readable()
-        return await anyio.to_thread.run_sync(lambda: [upload.read(2), upload.read(), upload.read(9), upload.read(), upload.read(1)])
+        return await anyio.to_thread.run_sync(
+            lambda: [upload.read(2), upload.read(), upload.read(9), upload.read(), upload.read(1)]
+        )
 
     assert portal.call(read) == [b"ab", b"c", b"de", b"", b""]
 
@@ -332,7 +363,9 @@ def test_what_was_accepted_is_published_within_a_second(seconds):
 def test_the_operational_log_is_lines_of_json_without_secrets(served):
     """One object a line per request: who, what, how it ended; no key, no body, no query string."""
     out = io.StringIO()
-    before = {n: (logging.getLogger(n).handlers, logging.getLogger(n).propagate) for n in ("affidavit.api", "uvicorn.error")}
+    before = {
+        n: (logging.getLogger(n).handlers, logging.getLogger(n).propagate) for n in ("affidavit.api", "uvicorn.error")
+    }
     try:
         oplog.set_up(out)
         served.call.post(REGISTER, JANE)

@@ -37,7 +37,7 @@ roles: {everyone: [access.read]}
 parameters: {AI-99.1: {within: P2D}}
 """
 NAME = "Zephyrine Quux"
-REASON = "=needs to approve models, \"quickly\""
+REASON = '=needs to approve models, "quickly"'
 
 
 def seeded(name: str) -> bytes:

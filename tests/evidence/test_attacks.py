@@ -28,8 +28,9 @@ OTHER = Ed25519Signer("example.org/other", seeded("other"))
 
 @pytest.fixture(scope="module")
 def package(request) -> bytes:
-    from affidavit.evidence.package import Options, write_package
     from paper_ledger import PERIOD
+
+    from affidavit.evidence.package import Options, write_package
 
     out = io.BytesIO()
     write_package(out, small().source(), Options(PERIOD, nonce="auditor-1", disclose=("access.*",)))
@@ -385,7 +386,7 @@ CONTENT = [
     ("an entry of another log", lambda g: grant(g, 20, log="example.org/other"), "entry"),
     ("a cause in the future", lambda g: grant(g, 20, cause=99), "cause"),
     ("its own cause", lambda g: grant(g, 20, cause=3), "cause"),
-    ("a step back in time", lambda g: grant(g, 20, at=g.at - timedelta(minutes=1)), "time"),
+    ("a step back in time", lambda g: (grant(g, 20), grant(g, 21, at=g.at - timedelta(minutes=1))), "time"),
     ("a command that occurs twice", lambda g: (grant(g, 20), setattr(g, "commands", g.commands - 1), grant(g, 21)), "command"),
     ("a second opening", opening, "entry"),
     ("a part with another digest", lambda g: two(g, digest="sha256:" + "0" * 64), "command"),

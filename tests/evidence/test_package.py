@@ -165,7 +165,7 @@ def test_findings_that_are_not_those_asked_for_are_refused(ledger):
     whole = ledger.findings(PERIOD, ledger.size, list(CONTROLS))
     for findings in (whole[:1], [replace(whole[0], items=whole[0].items[1:]), whole[1]], [replace(f, as_of=3) for f in whole]):
         with pytest.raises(Invalid):
-            write_package(io.BytesIO(), ledger.source(findings=lambda *_: findings), Options(PERIOD))  # noqa: B023
+            write_package(io.BytesIO(), ledger.source(findings=lambda *_: findings), Options(PERIOD))
 
 
 def test_the_report_leads_with_gaps_and_exceptions(pack, ledger):

@@ -161,6 +161,27 @@ def test_an_older_package_tied_to_another_checkpoint_of_the_enrolled_size_is_a_f
     assert "fork" in kinds(report)
 
 
+def test_a_kept_checkpoint_is_met_or_a_fork(pack, ledger):
+    """``--against``: earlier, equal, foreign, signed by a stranger, later."""
+    package = pack(ledger)
+    earlier = sign_checkpoint(Checkpoint(ORIGIN, 3, _root(ledger, 3)), ledger.signer)
+    assert check(package, against=earlier).ok
+    assert check(package, against=ledger.notes[20]).ok
+    fork = sign_checkpoint(Checkpoint(ORIGIN, 3, bytes(32)), ledger.signer)
+    assert kinds(check(package, against=fork)) == {"fork"}
+    stranger = sign_checkpoint(Checkpoint(ORIGIN, 3, _root(ledger, 3)), STRANGER)
+    assert kinds(check(package, against=stranger)) == {"fork"}
+    assert kinds(check(package, against=b"x" * 10_000_000)) == {"fork"}
+    later = sign_checkpoint(Checkpoint(ORIGIN, 21, bytes(32)), ledger.signer)
+    assert any("later than this package" in n for n in check(package, against=later).notes)
+
+
+def _root(ledger, size):
+    from affidavit.ledger.merkle import leaf_hashes, root
+
+    return root(leaf_hashes(ledger.bodies[:size]))
+
+
 def test_a_rotation_is_followed_from_the_pinned_key(pack, ledger, file):
     """Old and new key signed: the old pin still holds, and enrolment moves on."""
     old = ledger.signer.vkey

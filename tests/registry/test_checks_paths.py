@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from registry_attacks import DAY, emergency, exceptions, extract, finding, story
 
@@ -117,3 +119,15 @@ def test_a_planted_deployment_is_counted_but_no_exception():
     f = finding(s, "AI-01.2")
     assert (f.n, len(f.items), f.exceptions) == (1, 2, ())
     assert exceptions(s) == {}
+
+
+def test_a_planted_approval_or_evaluation_is_no_evidence_for_a_real_deployment():
+    s = story()
+    version = s.register()
+    s.evaluate(version)
+    request = s.request(version)
+    s.approve(request)
+    for at in range(len(s.records) - 3, len(s.records)):
+        s.records[at] = replace(s.records[at], head=replace(s.records[at].head, drill=True))
+    s.load(s.promote(version, request=request.fact.request))
+    assert exceptions(s) == {"AI-01.2": ["ABCDEF"], "AI-01.3": ["ABCDE"]}

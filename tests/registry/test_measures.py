@@ -17,10 +17,9 @@ from registry_world import ANNA, CARA, DATA, START, Desk, refused, started, word
 from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import lookup, maths, measure, observe, tables
 from affidavit.areas.registry import records as rec
-from affidavit.areas.registry.artifact import ArtifactTampered
 from affidavit.areas.registry.checks.planted import digest
 from affidavit.core import digest as digests
-from affidavit.core.errors import Invalid, NotFound
+from affidavit.core.errors import Invalid, NotFound, Tampered
 
 N = 400
 
@@ -145,7 +144,7 @@ def test_a_flipped_byte_loads_nothing_and_is_recorded(trained):
         measure.evaluate(ask(version, trained), desk),
     ):
         command, error = measured
-        assert isinstance(error, ArtifactTampered)
+        assert isinstance(error, Tampered)
         fact = w.do(command)
         assert (fact.expected, fact.found) == (name, digests.of_bytes(bytes(body)))
 
@@ -200,7 +199,7 @@ def test_a_drill_is_refused_without_objective_or_with_an_altered_golden_set(trai
     name = w.query(c.Show(version))["evaluation"]["predictions"]
     w.objects[name] += b"\0"
     command, error = measure.drill_rollback(drill(version, trained), desk)
-    assert isinstance(error, ArtifactTampered)
+    assert isinstance(error, Tampered)
     assert command.expected == name
 
 

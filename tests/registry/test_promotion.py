@@ -376,3 +376,17 @@ def test_every_fact_about_a_version_names_it():
             assert {f"model:{r.fact.model}", f"model:{r.fact.model}/{r.fact.number}"} <= set(r.head.refs)
     registered = next(r for r in w.records if r.head.tag == "registry.version_registered")
     assert {f"run:{registered.fact.run}", DATA, "system:hr-screen"} <= set(registered.head.refs)
+
+
+def test_a_planted_approval_lets_nothing_through_and_a_planted_version_does_not_serve():
+    w = started()
+    v = w.staged()
+    request = w.request(v)
+    w.records_of(c.ApprovePromotion(request), BEN, drill=True)
+    with refused(Refused, "not_approved", says="0 of 1"):
+        promote(w, v)
+    planted = w.records_of(w.registration(digest(55)), drill=True)[0].fact
+    name = f"{planted.model}/{planted.number}"
+    w.do(w.evaluation(name))
+    with refused(Refused, "planted"):
+        promote(w, name, to="staging")

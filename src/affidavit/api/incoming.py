@@ -171,7 +171,12 @@ def single(texts: list[str], name: str, default: str | None = None) -> str:
 
 
 class Upload(io.RawIOBase):
-    """An HTTP body as a file, for a store that reads it in a worker thread: at most one chunk is in memory."""
+    """An HTTP body as a file, for a store that reads it in a worker thread: at most one chunk is in memory.
+
+    A sender that pauses for ``stall_s`` seconds loses its turn.
+    """
+
+    stall_s = 60.0
 
     def __init__(self, chunks: AsyncIterator[bytes], limit: int) -> None:
         super().__init__()
@@ -197,7 +202,11 @@ class Upload(io.RawIOBase):
         return bytes(part)
 
     async def _next(self) -> bytes | None:
-        return await anext(self._chunks, None)
+        try:
+            with anyio.fail_after(self.stall_s):
+                return await anext(self._chunks, None)
+        except TimeoutError:
+            raise Invalid(f"no bytes came for {self.stall_s:g} s.", next_step="send the upload again.") from None
 
     def stream(self) -> BinaryIO:
         """The same object under the type that stores read."""

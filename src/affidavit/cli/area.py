@@ -14,6 +14,7 @@ from affidavit.core.codec import Field, plan
 from affidavit.core.fields import check_text
 from affidavit.service.executor import Done
 from affidavit.service.intake import request_of, text_value, upload_of
+from affidavit.service.workspace import Workspace
 
 RESERVED = {"by", "json", "workspace", "verb", "area_verb", "command_id"}
 
@@ -82,19 +83,20 @@ def run(area: str, args: list[str]) -> int:
             check_text(field.name, values[field.name])
     workspace = open_workspace(given.workspace, by=given.by)
     try:
-        options = {"wait": "published"}
+        options: dict[str, Any] = {"wait": "published"}
         if getattr(given, "command_id", None):
             options["command_id"] = given.command_id
-        found = workspace.do(request_of(workspace, cls, values), **options)  # type: ignore[arg-type]
+        found = workspace.do(request_of(workspace, cls, values), **options)
+        _print(found, workspace, as_json=given.json)
     finally:
         workspace.close()
-    if isinstance(found, Done):
-        if given.json:
-            show.print_json(show.done_row(found))
-        else:
-            show.print_done(found)
-    elif given.json:
-        show.print_json(found)
-    else:
-        show.print_value(found)
     return 0
+
+
+def _print(found: Any, workspace: Workspace, *, as_json: bool) -> None:
+    if as_json:
+        show.print_json(show.done_row(found) if isinstance(found, Done) else found)
+    elif isinstance(found, Done):
+        show.print_done(found)
+    else:
+        show.print_value(show.named(found, workspace.principal_name))

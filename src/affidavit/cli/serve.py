@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import ipaddress
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -61,10 +63,17 @@ def run(_name: str, args: list[str]) -> int:
         )  # fmt: skip
         oplog.set_up(sys.stderr)
         _announce(workspace, listener, "https" if given.tls_cert else "http", as_json=given.json)
-        uvicorn.Server(config).run(sockets=[listener])
+        _serve(uvicorn.Server(config), listener)
     finally:
         workspace.close()
     return 0
+
+
+def _serve(server: Any, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM. The server hands both on once it has stopped: they end nothing then."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
 
 
 def _component(name: str) -> Any:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from typing import Any
 
 from affidavit.core import codec
 from affidavit.core.envelope import Record
 from affidavit.core.fields import time_text
 from affidavit.service.executor import Done
+
+
+PRINCIPAL = re.compile(r"p-[0-9a-f]{32}")
 
 
 def record_row(record: Record) -> dict[str, Any]:
@@ -35,6 +40,17 @@ def done_row(done: Done) -> dict[str, Any]:
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def named(value: Any, name_of: Callable[[str], str | None]) -> Any:
+    """The value with the name behind each principal id added, for people to read."""
+    if isinstance(value, str):
+        return PRINCIPAL.sub(lambda m: f"{m[0]} ({name_of(m[0]) or 'erased'})", value)
+    if isinstance(value, list):
+        return [named(v, name_of) for v in value]
+    if isinstance(value, dict):
+        return {k: named(v, name_of) for k, v in value.items()}
+    return value
 
 
 def print_value(value: Any, indent: str = "") -> None:

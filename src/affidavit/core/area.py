@@ -123,9 +123,17 @@ class ViewTx:
         return self._tx.run(self._sql(sql), args)
 
 
+def no_text(vault_id: str) -> str | None:
+    """Rules read no private text; only queries do."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Ctx:
-    """What a rule may know beside the command and its own area's tables. Nothing else: no clock, no IO."""
+    """What a rule may know beside the command and its own area's tables. Nothing else: no clock, no IO.
+
+    ``text`` gives queries the words behind a vault id, None when erased; rules get none.
+    """
 
     who: Who
     now: datetime
@@ -137,6 +145,7 @@ class Ctx:
     gate: Mapping[str, Mapping[str, Outcome]] = field(default_factory=dict)
     gate_digest: str = ""
     drill: bool = False
+    text: Callable[[str], str | None] = no_text
 
 
 class Desk(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from affidavit.evidence.lineage import Lineage, check_lineage, judge_keys
 from affidavit.evidence.prefix import root_at
 from affidavit.evidence.trust import Enrolled, Trust
 from affidavit.evidence.verdict import Level, Notebook, Report
-from affidavit.ledger.checkpoint import open_checkpoint
+from affidavit.ledger.checkpoint import Checkpoint, open_checkpoint
 from affidavit.ledger.fields import HASH_BYTES, base64_bytes, shown, text_lines
 from affidavit.ledger.fsck import verify_log
 from affidavit.ledger.keys import VerifierKey, parse_vkey
@@ -42,8 +42,17 @@ class Package:
     size: int = 0
     lineage: Lineage = field(default_factory=Lineage)
     entries: EntryCheck | None = None
+    later: Checkpoint | None = None
     anchored: bool = False
-    held: bool = False
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the log's line, the one that signed among them."""
+        return [*([self.key.vkey] if self.key else []), *(term.vkey for term in self.lineage.terms)]
+
+    def root_at(self, size: int) -> bytes:
+        """The root of the packaged log at an earlier size."""
+        return root_at(self.log, size, self.size)
 
     def log(self, path: str) -> bytes:
         """A file of the packaged log."""
@@ -54,6 +63,7 @@ def verify_package(
     target: str | Path | BinaryIO,
     *,
     vkeys: Iterable[str] = (),
+    against: bytes | None = None,
     trust: Trust | None = None,
     require: str | None = None,
     enrolled: Mapping[str, Enrolled] | None = None,
@@ -63,6 +73,7 @@ def verify_package(
     Args:
         target: the zip, as a path or an open seekable file.
         vkeys: log keys the reader got elsewhere; one of them must lead to the key that signed.
+        against: the note of a checkpoint that the reader kept; the packaged log must agree with it.
         trust: further log keys (a tlog-policy) and roots of timestamp authorities.
         require: the least level; a lower one is a problem.
         enrolled: what the reader kept of logs, by origin (``read_enrolled``).
@@ -84,7 +95,7 @@ def verify_package(
         except (Tampered, Invalid) as e:
             book.flaw("archive", "", None, e.problem)
             return Report("package", str(name), "none", problems=tuple(book.problems)).required(require)
-        _check_all(package, given, trust, enrolled or {})
+        _check_all(package, given, trust, enrolled or {}, against)
     level = _level(package, given, enrolled or {})
     return Report(
         "package", str(name), level, package.origin, package.size, tuple(book.problems), tuple(book.notes),
@@ -106,7 +117,13 @@ def opened(target: str | Path | BinaryIO) -> Iterator[BinaryIO]:
         yield file
 
 
-def _check_all(package: Package, given: list[VerifierKey], trust: Trust, enrolled: Mapping[str, Enrolled]) -> None:
+def _check_all(
+    package: Package,
+    given: list[VerifierKey],
+    trust: Trust,
+    enrolled: Mapping[str, Enrolled],
+    against: bytes | None,
+) -> None:
     book, archive = package.book, package.archive
     try:
         _open_manifest(package)
@@ -117,27 +134,34 @@ def _check_all(package: Package, given: list[VerifierKey], trust: Trust, enrolle
     _check_files(package)
     if package.manifest is None or package.key is None:
         return
-    mine = enrolled.get(package.origin)
-    guarded(book, "log", "log", partial(_check_log, package, mine))
-    entries = package.entries
-    if entries is None or package.root is None:
+    guarded(book, "log", "log", partial(_check_log, package, package.key, package.manifest))
+    if package.entries is None or package.root is None:
         return
-    guarded(book, "succession", "keys", partial(_check_keys, package, entries))
-    guarded(book, "fork", m.LATER_CHECKPOINT, partial(_check_later, package, mine))
-    check_attachments(book, archive, entries, package.manifest)
-    guarded(book, "disclosure", "disclosures.json", partial(check_disclosures, book, archive, entries))
-    guarded(
-        book, "finding", "findings.json",
-        lambda: _note_findings(package, check_findings(book, archive, package.manifest, package.root.hex())),  # type: ignore[arg-type,union-attr]
-    )  # fmt: skip
+    _check_contents(package, package.manifest, package.entries, package.root)
+    guarded(book, "succession", "keys", partial(_check_keys, package, package.entries, package.key))
+    guarded(book, "fork", m.LATER_CHECKPOINT, partial(_check_later, package, package.root))
+    mine = enrolled.get(package.origin)
+    held = _meets_enrolled(package, mine)
+    if against is not None:
+        guarded(book, "fork", "", partial(_meets_kept, package, against))
     stamps = {s: archive.read(f"timestamps/{s}.tsr", _STATEMENT_LIMIT) for s in _stamped(archive)}
     package.anchored = check_timestamps(
-        book, stamps, trust.tsa_roots, package.origin, package.size, entries,
-        lambda size: root_at(package.log, size, package.size),
-    )  # fmt: skip
+        book, stamps, trust.tsa_roots, package.origin, package.size, package.entries, package.root_at
+    )
     if trust.wants_witnesses:
         book.flaw("witness", m.CHECKPOINT, None, "the policy asks for witnesses; this release verifies no cosignature")
-    judge_keys(book, package.lineage, package.key, given, mine, held=package.held)
+    judge_keys(book, package.lineage, package.key, given, mine, held=held)
+
+
+def _check_contents(package: Package, manifest: m.Manifest, entries: EntryCheck, root: bytes) -> None:
+    book, archive = package.book, package.archive
+
+    def findings() -> None:
+        _note_findings(package, check_findings(book, archive, manifest, root.hex()))
+
+    check_attachments(book, archive, entries, manifest)
+    guarded(book, "disclosure", "disclosures.json", partial(check_disclosures, book, archive, entries))
+    guarded(book, "finding", "findings.json", findings)
 
 
 def _open_manifest(package: Package) -> None:
@@ -209,28 +233,20 @@ def _check_files(package: Package) -> None:
     archive.problems.clear()
 
 
-def _check_log(package: Package, mine: Enrolled | None) -> None:
-    """The log: signature, tiles, root, each entry; and that it extends the checkpoint that the reader kept."""
-    book, archive, key, manifest = package.book, package.archive, package.key, package.manifest
-    if key is None or manifest is None:
-        return
+def _check_log(package: Package, key: VerifierKey, manifest: m.Manifest) -> None:
+    """The log: signature, tiles, root, each entry."""
+    book, archive = package.book, package.archive
     entries = EntryCheck(package.origin, book, frozenset(_stamped(archive)))
-    keys: list[str | VerifierKey] = [key]
-    against = None
-    if mine is not None and _enrolled_size(book, mine) <= manifest.as_of:
-        keys, against = [key, mine.vkey], mine.note
     report = verify_log(
-        package.log, lambda: [p.removeprefix("log/") for p in archive.members if p.startswith("log/")], keys,
-        against=against, on_entry=entries.take, origin=package.origin,
+        package.log, lambda: [p.removeprefix("log/") for p in archive.members if p.startswith("log/")], [key],
+        on_entry=entries.take, origin=package.origin,
     )  # fmt: skip
     entries.finish()
     book.problems += [Problem(p.kind, _log_path(p.path), p.index, p.detail) for p in report.problems]
-    package.held = against is not None and all(p.kind != "fork" for p in report.problems)
     if report.checkpoint is None:
         return
-    note = report.checkpoint.note
-    if not note.signed_by(key) or note.unverified:
-        book.flaw("checkpoint", m.CHECKPOINT, None, "it is not signed by the log key of the package alone")
+    if report.checkpoint.note.unverified:
+        book.flaw("checkpoint", m.CHECKPOINT, None, "it has further signature lines, which nothing vouches for")
     if report.size != manifest.as_of:
         book.flaw("checkpoint", m.CHECKPOINT, None, f"it has size {report.size}, the manifest says {manifest.as_of}")
     if entries.clock != manifest.clock or (manifest.label == "simulated") != (manifest.clock == "simulated"):
@@ -248,48 +264,58 @@ def _stamped(archive: Archive) -> list[int]:
     return sorted(int(n) for n in names if n.isascii() and n.isdigit() and len(n) < 16)
 
 
-def _enrolled_size(book: Notebook, mine: Enrolled) -> int:
-    """The enrolled size, or one beyond any package when the kept checkpoint itself does not verify."""
-    with suppress(AffidavitError):
-        return mine.checkpoint.size
-    book.flaw("fork", "", None, "the enrolled checkpoint does not verify with the enrolled key")
-    return 1 << 63
-
-
-def _check_keys(package: Package, entries: EntryCheck) -> None:
+def _check_keys(package: Package, entries: EntryCheck, key: VerifierKey) -> None:
     names = sorted(n for n in package.archive.members if n.startswith("keys/"))
     notes = [package.archive.read(n, _STATEMENT_LIMIT) for n in names]
     if names != [f"keys/{n:04d}.note" for n in range(1, len(names) + 1)]:
         raise Invalid("the key changes are not numbered from 0001 on.", next_step="ask for the package again.")
-    if package.key is not None:
-        package.lineage = check_lineage(package.book, package.origin, entries, notes, package.key)
+    package.lineage = check_lineage(package.book, package.origin, entries, notes, key)
 
 
-def _check_later(package: Package, mine: Enrolled | None) -> None:
-    """A later checkpoint in the package extends its log; what the reader enrolled is met, if it is that one."""
-    archive, book = package.archive, package.book
-    held = None
-    if m.LATER_CHECKPOINT in archive.members and package.root is not None and package.key is not None:
-        note = archive.read(m.LATER_CHECKPOINT, m.NOTE_LIMIT)
-        keys = [package.key.vkey, *(term.vkey for term in package.lineage.terms)]
-        later = open_checkpoint(note, keys, origin=package.origin).checkpoint
-        lines = text_lines(archive.read(m.LATER_PROOF, m.NOTE_LIMIT), m.LATER_PROOF)
-        proof = [base64_bytes(line, "hash of the proof", length=HASH_BYTES) for line in lines]
-        verify_consistency(package.size, later.size, proof, package.root, later.root)
-        book.notes.append(f"the log is the beginning of the one with the signed checkpoint of size {later.size}")
-        held = later
-    if mine is None or package.held:
+def _check_later(package: Package, root: bytes) -> None:
+    """A later checkpoint in the package, if any, is signed in the log's line of keys and extends its log."""
+    archive = package.archive
+    if m.LATER_CHECKPOINT not in archive.members:
         return
-    with suppress(AffidavitError):
-        kept = mine.checkpoint
-        if held is not None and held.size == kept.size:
-            package.held = held.root == kept.root
-            if not package.held:
-                book.flaw("fork", m.LATER_CHECKPOINT, None, f"at size {kept.size} you were shown another history")
-        elif kept.size > package.size:
-            book.notes.append(
-                f"you enrolled a checkpoint of size {kept.size}, later than this package: ask for one written against it"
+    later = open_checkpoint(
+        archive.read(m.LATER_CHECKPOINT, m.NOTE_LIMIT), package.keys, origin=package.origin
+    ).checkpoint
+    lines = text_lines(archive.read(m.LATER_PROOF, m.NOTE_LIMIT), m.LATER_PROOF)
+    proof = [base64_bytes(line, "hash of the proof", length=HASH_BYTES) for line in lines]
+    verify_consistency(package.size, later.size, proof, root, later.root)
+    package.book.notes.append(f"the log is the beginning of the one with the signed checkpoint of size {later.size}")
+    package.later = later
+
+
+def _meets_enrolled(package: Package, mine: Enrolled | None) -> bool:
+    if mine is None:
+        return False
+    try:
+        return _meets(package, mine.checkpoint, "you enrolled")
+    except AffidavitError as e:
+        package.book.flaw("fork", "", None, f"the enrolled checkpoint does not verify: {e.problem}")
+        return False
+
+
+def _meets_kept(package: Package, note: bytes) -> None:
+    _meets(package, open_checkpoint(note, package.keys, origin=package.origin).checkpoint, "you kept")
+
+
+def _meets(package: Package, held: Checkpoint, whose: str) -> bool:
+    """Whether the packaged log is shown to be one with the checkpoint that the reader holds; a fork is a problem."""
+    if held.size <= package.size:
+        found: bytes | None = package.root_at(held.size) if held.size else None
+    else:
+        found = package.later.root if package.later and package.later.size == held.size else None
+        if found is None:
+            detail = (
+                f"{whose} a checkpoint of size {held.size}, later than this package: ask for one written against it"
             )
+            package.book.notes.append(detail)
+    if found is not None and found != held.root:
+        detail = f"at size {held.size} the log has another root than the checkpoint {whose}: history was rewritten"
+        package.book.flaw("fork", m.CHECKPOINT, None, detail)
+    return found == held.root
 
 
 def _note_findings(package: Package, rows: list[dict[str, Any]]) -> None:

@@ -36,8 +36,8 @@ HOW TO VERIFY IT (offline, Python 3.11 or later)
   affidavit verify enrol PACKAGE.zip --vkey KEY                 keep key and checkpoint for the next package
 Take KEY (one line, name+hash+base64) from its owner over another channel, never from this package.
 {levels}
-The verifier accounts for every byte of the zip and names each flaw with its place. To recompute the
-findings from the entries: affidavit audit reperform PACKAGE.zip. No code is ever loaded from a package.
+The verifier accounts for every byte of the zip and names each flaw with its place. With --reperform it also
+recomputes the findings from the entries, by its own checks. No code is ever loaded from a package.
 
 WITHOUT OUR SOFTWARE
   unzip PACKAGE.zip; sha256sum of any file is in manifest.json

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,27 +21,26 @@ from affidavit.core.findings import Item
 POPULATION = ("key", "at", "refs", "entries", "drill")
 SAMPLE = ("rank", "order", *POPULATION)
 RESULTS = ("key", "attribute", "outcome", "reason", "entries")
+_QUOTED = re.compile(r'[",\r\n]')
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "'")
-MAX_FIELD = 1 << 20
 
 
 def encode(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """The only bytes of a table."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_guard(cell) for cell in row] for row in rows)
-    return out.getvalue().encode()
+    lines = [",".join(header), *(",".join(map(_cell, row)) for row in rows)]
+    return "".join(line + "\n" for line in lines).encode()
 
 
-def _guard(cell: str) -> str:
-    return "'" + cell if cell.startswith(_RISKY) else cell
+def _cell(cell: str) -> str:
+    # Not csv.writer: which cells it quotes differs between versions of Python.
+    guarded = "'" + cell if cell.startswith(_RISKY) else cell
+    return '"' + guarded.replace('"', '""') + '"' if _QUOTED.search(guarded) else guarded
 
 
 def decode(body: bytes, header: Sequence[str], name: str) -> list[list[str]]:
     """The rows of a table. Raises ``Invalid`` unless encoding them gives the same bytes."""
     try:
-        lines = list(csv.reader(io.StringIO(body.decode(), newline="")))
+        lines = list(csv.reader(io.StringIO(body.decode(), newline=""), strict=True))
     except (csv.Error, UnicodeDecodeError) as e:
         raise Invalid(f"{name} is no table: {e}.", next_step="ask for the package again.") from None
     rows = [[cell.removeprefix("'") for cell in line] for line in lines[1:]]

@@ -56,7 +56,7 @@ def verify_target(
         raise NotFound(f"{path} does not exist.", next_step="give a package, a receipt, a log or a workspace.")
     if path.suffix in (".proof", ".tlog-proof") or is_proof(_start(path)):
         return verify_proof(path, vkeys, trust=trust, require=require, enrolled=enrolled)
-    return verify_package(path, vkeys=vkeys, trust=trust, require=require, enrolled=enrolled)
+    return verify_package(path, vkeys=vkeys, against=against, trust=trust, require=require, enrolled=enrolled)
 
 
 def _start(path: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import is_dataclass
 from datetime import datetime
 from io import BytesIO
@@ -136,7 +137,8 @@ class Workspace:
             reading = Reading(tx, self.catalog, self.executor.book)
             rules = reading.rules()
             area = self.catalog.area_of(type(query)).name
-            ctx = Ctx(who, now, tx.size(), rules, (), reading.asker(type(query)), reading.rules_at)
+            ask = reading.asker(type(query))
+            ctx = Ctx(who, now, tx.size(), rules, (), ask, reading.rules_at, text=self.text)
             if hasattr(query, "candidate"):
                 from dataclasses import replace
 
@@ -207,11 +209,17 @@ class Workspace:
         proof = TileReader(self.stores.tiles.get, head.size).inclusion_proof(index)
         return Receipt(index, tuple(proof), note).encode()
 
+    def text(self, vault_id: str) -> str | None:
+        """The private text of a vault record, None when erased or unknown."""
+        with suppress(NotFound):
+            found = self.stores.vault.get(vault_id)
+            return found[0] if found else None
+        return None
+
     def principal_name(self, principal: str) -> str | None:
         """The name behind a principal id, None when erased or unknown."""
         row = self.ask("access.principal", principal)
-        record = self.stores.vault.get(row["name"]) if row else None
-        return record[0] if record else None
+        return self.text(row["name"]) if row else None
 
     def key_holder(self, secret: str) -> Who:
         """The caller an API key stands for. Raises ``NotAllowed`` for a key unknown, expired or revoked."""

@@ -5,6 +5,7 @@ Arrow in, lists of labels out; numpy and pyarrow are imported inside the functio
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,9 @@ def labels(table: Any, token: str, rows: NDArray[Any]) -> list[str]:
     values = _column(table, name).take(rows)
     if edges:
         return _bands(name, values, edges)
-    found = [MISSING if v is None else str(v).lower() if isinstance(v, bool) else str(v) for v in values.to_pylist()]
+    found = [
+        MISSING if v in (None, "") else str(v).lower() if isinstance(v, bool) else str(v) for v in values.to_pylist()
+    ]
     if len(distinct := set(found)) > MOST_GROUPS:
         raise Invalid(
             f"{name} has {len(distinct)} distinct values; a group column has at most {MOST_GROUPS}.",
@@ -72,7 +75,7 @@ def _bands(name: str, values: Any, edges: tuple[str, ...]) -> list[str]:
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     except pa.ArrowException:
         raise Invalid(f"{name} is not numeric, so it has no bands.", next_step="name the plain column.") from None
-    inner = [f"{low} to under {high}" for low, high in zip(edges, edges[1:], strict=False)]
+    inner = [f"{low} to under {high}" for low, high in pairwise(edges)]
     names = np.array([f"under {edges[0]}", *inner, f"{edges[-1]} and over"], dtype=object)
     found = names[np.digitize(numbers, [float(e) for e in edges])]
     found[np.isnan(numbers)] = MISSING

@@ -14,10 +14,10 @@ from affidavit.core.fields import time_text
 from affidavit.core.findings import Outcome, not_tested
 
 ACTS = {
-    "AI-01.3": "an engineer evaluates it: affidavit registry evaluate",
-    "AI-01.4": "its author registers it again with a recorded run: affidavit registry register",
-    "AI-02.1": "the data owner completes the record: affidavit lineage",
-    "AI-04.2": "an engineer assesses it by group: affidavit fairness assess",
+    "AI-01.3": "an engineer evaluates it (affidavit registry evaluate) or brings a version that passes",
+    "AI-01.4": "its author registers it from a recorded run (affidavit registry register)",
+    "AI-02.1": "the data owner completes the record (affidavit lineage)",
+    "AI-04.2": "an engineer assesses it by group (affidavit fairness assess) or brings a version that passes",
 }
 WAIVE = "a waiver (affidavit registry request-waiver), approved by another person"
 _NOT_RUN = not_tested("the gate did not run")

@@ -58,6 +58,7 @@ class Version:
     entry: int
     retired: str | None
     tampered: str | None
+    drill: int
 
     @property
     def name(self) -> str:

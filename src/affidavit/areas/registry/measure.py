@@ -21,7 +21,7 @@ from affidavit.areas.registry.bounds import meets
 from affidavit.areas.registry.events import Verdict
 from affidavit.areas.registry.lookup import split_version
 from affidavit.core.area import Desk
-from affidavit.core.errors import Invalid, NotFound
+from affidavit.core.errors import Invalid, NotFound, Tampered
 from affidavit.core.fields import parse_duration
 
 MOST_CONTENTS = 50
@@ -50,11 +50,16 @@ def load(request: c.Load, desk: Desk) -> tuple[rec.RecordLoad | rec.RecordTamper
         declared, files = artifact.restore(desk, version["artifact"], folder)
     except artifact.ArtifactTampered as e:
         shutil.rmtree(folder, ignore_errors=True)
-        return rec.RecordTamper(request.version, version["artifact"], e.expected, e.found, request.env), e
+        return rec.RecordTamper(request.version, version["artifact"], e.expected, e.found, request.env), _told(e)
     model = models.load(declared, folder, files)
     if model is not folder:
         shutil.rmtree(folder, ignore_errors=True)
     return rec.RecordLoad(request.version, version["artifact"], request.env), model
+
+
+def _told(e: artifact.ArtifactTampered) -> Tampered:
+    """The error that callers know, without what only the record needs."""
+    return Tampered(e.problem, next_step=e.next_step)
 
 
 def evaluate(request: c.Evaluate, desk: Desk) -> Any:
@@ -68,7 +73,7 @@ def _or_tampered(measured: Any, request: Any, desk: Desk, env: str | None) -> An
     try:
         return measured(request, desk, version)
     except artifact.ArtifactTampered as e:
-        return rec.RecordTamper(request.version, version["artifact"], e.expected, e.found, env), e
+        return rec.RecordTamper(request.version, version["artifact"], e.expected, e.found, env), _told(e)
 
 
 def _evaluated(request: c.Evaluate, desk: Desk, version: dict[str, Any]) -> rec.RecordEvaluation:

@@ -1,7 +1,5 @@
 """Answers to the registry's queries."""
 
-
-
 from __future__ import annotations
 
 from dataclasses import asdict
@@ -61,7 +59,9 @@ def why(q: c.Why, state: ViewTx, ctx: Ctx) -> dict[str, Any]:
     standing = within_standing(state, ctx, found, q.to) if rule.approvals.n else None
     if len(valid) < rule.approvals.n and (standing is None or standing.id is None):
         lack = f"{len(valid)} of {rule.approvals.n} approvals" if wish else "no request"
-        missing.append({"what": lack, "who": f"a holder of {', '.join(rule.approvals.roles)} approves a request"})
+        missing.append(
+            {"what": lack, "who": f"an engineer requests it; a holder of {', '.join(rule.approvals.roles)} approves"}
+        )
     return {
         "version": found.name,
         "to": q.to,

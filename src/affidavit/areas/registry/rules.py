@@ -3,8 +3,6 @@
 Promotions are decided in ``rules_promotion.py``, waivers and standing authorisations in ``rules_standing.py``.
 """
 
-
-
 from __future__ import annotations
 
 from datetime import timedelta

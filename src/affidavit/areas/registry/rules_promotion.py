@@ -1,7 +1,5 @@
 """What the registry decides about promotions: requests, approvals, deployments, emergencies, rollbacks."""
 
-
-
 from __future__ import annotations
 
 from typing import Any
@@ -23,7 +21,7 @@ APPROVED_WAYS = ("approval", "gate", "standing")
 def request(cmd: c.RequestPromotion, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """The path is kept and the gate passes; the request freezes what it said."""
     found = lookup.known_version(state, cmd.version)
-    _may_serve(state, found, cmd.to)
+    _may_serve(state, found, cmd.to, ctx)
     _on_path(state, found, cmd.to, ctx)
     gate = gate_of(state, ctx, found, cmd.to)
     gate.demand()
@@ -76,7 +74,7 @@ def reject(cmd: c.RejectPromotion, state: ViewTx, ctx: Ctx) -> list[Draft]:
 def promote(cmd: c.PromoteVersion, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Gate passed now, and: no approval asked, or enough of them, or a standing authorisation that covers it."""
     found = lookup.known_version(state, cmd.version)
-    _may_serve(state, found, cmd.to)
+    _may_serve(state, found, cmd.to, ctx)
     _on_path(state, found, cmd.to, ctx)
     gate = gate_of(state, ctx, found, cmd.to)
     gate.demand()
@@ -146,7 +144,7 @@ def _approvals_lacking(state: ViewTx, wish: lookup.Wish | None, gate: Gate, ctx:
 def break_glass(cmd: c.BreakGlass, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """An open incident opened before, and a review that falls due; the gate is recorded as it stands."""
     found = lookup.known_version(state, cmd.version)
-    _may_serve(state, found, cmd.to)
+    _may_serve(state, found, cmd.to, ctx)
     incident = ctx.ask("incidents.incident", cmd.incident)
     if incident is None:
         raise NotFound(f"no incident {cmd.incident}.", next_step="open it first: affidavit incidents open.")
@@ -193,7 +191,7 @@ def review(cmd: c.ReviewBreakGlass, state: ViewTx, ctx: Ctx) -> list[Draft]:
 def roll_back(cmd: c.RollBack, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Back to what was approved for the environment before; that approval stands."""
     found = lookup.known_version(state, cmd.version)
-    _may_serve(state, found, cmd.to)
+    _may_serve(state, found, cmd.to, ctx)
     ctx.rules.transition(cmd.to)
     before = [
         d for d in lookup.deployments(state, found.model, cmd.to)
@@ -226,9 +224,11 @@ def _promoted(state: ViewTx, ctx: Ctx, found: lookup.Version, gate: Gate, via: e
     return Draft(fact, refs, gate.to)
 
 
-def _may_serve(state: ViewTx, found: lookup.Version, to: str) -> None:
-    """Not retired, not tampered with, not there already."""
+def _may_serve(state: ViewTx, found: lookup.Version, to: str, ctx: Ctx) -> None:
+    """Not planted, not retired, not tampered with, not there already."""
     not_retired(found)
+    if found.drill and not ctx.drill:
+        raise Refused("planted", f"{found.name} was planted for a drill.", next_step="use a real version.")
     if found.tampered:
         raise Refused(
             "tampered", f"a stored file of {found.name} was found altered at {found.tampered}.",

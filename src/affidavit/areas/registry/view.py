@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from affidavit.areas.registry import events as e
@@ -20,7 +21,7 @@ TABLES = {
     "version": "model TEXT, number INTEGER, artifact TEXT, files INTEGER, bytes INTEGER, format TEXT, signature TEXT,"
     " run TEXT, datasets TEXT, started TEXT, ended TEXT, code TEXT, environment TEXT, hyperparameters TEXT,"
     " metrics TEXT, split TEXT, author TEXT, registrar TEXT, accepted_risk TEXT, at TEXT, entry INTEGER,"
-    " retired TEXT, tampered TEXT, PRIMARY KEY (model, number)",
+    " retired TEXT, tampered TEXT, drill INTEGER, PRIMARY KEY (model, number)",
     "plan": "id TEXT PRIMARY KEY, model TEXT, dataset TEXT, split TEXT, thresholds TEXT, proposer TEXT, proposed TEXT,"
     " approver TEXT, approved TEXT, entry INTEGER",
     "evaluation": "entry INTEGER PRIMARY KEY, model TEXT, number INTEGER, artifact TEXT, plan TEXT, dataset TEXT,"
@@ -91,7 +92,7 @@ def _version(v: ViewTx, r: Record) -> None:
         v, "version", f.model, f.number, f.artifact, f.files, f.bytes, f.format, f.signature.digest, f.run,
         packed(list(f.datasets)), time_text(f.started), time_text(f.ended), f.code, f.environment,
         packed(f.hyperparameters), packed(f.metrics), f.split, f.author, r.head.actor, f.accepted_risk, _at(r), r.index,
-        None, None,
+        None, None, int(bool(r.head.drill)),
     )  # fmt: skip
 
 
@@ -201,33 +202,40 @@ def _observed(v: ViewTx, r: Record) -> None:
     _insert(v, "observed", *row)
 
 
-VIEW = View(
-    "registry",
-    TABLES,
-    {
-        e.SystemRegistered: _system,
-        e.CommitmentMade: _commitment,
-        e.ModelRegistered: _model,
-        e.VersionRegistered: _version,
-        e.PlanProposed: _plan,
-        e.PlanApproved: _plan_approved,
-        e.EvaluationMeasured: _evaluation,
-        e.PromotionRequested: _request,
-        e.PromotionApproved: _approval,
-        e.PromotionRejected: _rejected,
-        e.VersionPromoted: _promoted,
-        e.BreakGlassReviewed: _reviewed,
-        e.WaiverRequested: _waiver,
-        e.WaiverApproved: _waiver_approved,
-        e.StandingProposed: _standing,
-        e.StandingApproved: _standing_approved,
-        e.RollbackDrilled: _drilled,
-        e.VersionLoaded: _loaded,
-        e.ArtifactTampered: _tampered,
-        e.VersionRetired: _retired,
-        e.DeploymentObserved: _observed,
-    },
-)
+def _real(apply: Callable[[ViewTx, Record], None]) -> Callable[[ViewTx, Record], None]:
+    """A planted fact changes nothing that people rely on."""
+
+    def run(v: ViewTx, r: Record) -> None:
+        if not r.head.drill:
+            apply(v, r)
+
+    return run
+
+
+_PLANTED = {e.VersionRegistered: _version, e.VersionPromoted: _promoted}
+"""Kept though planted, and marked: a number is used up, a deployment is shown apart."""
+_REAL = {
+    e.SystemRegistered: _system,
+    e.CommitmentMade: _commitment,
+    e.ModelRegistered: _model,
+    e.PlanProposed: _plan,
+    e.PlanApproved: _plan_approved,
+    e.EvaluationMeasured: _evaluation,
+    e.PromotionRequested: _request,
+    e.PromotionApproved: _approval,
+    e.PromotionRejected: _rejected,
+    e.BreakGlassReviewed: _reviewed,
+    e.WaiverRequested: _waiver,
+    e.WaiverApproved: _waiver_approved,
+    e.StandingProposed: _standing,
+    e.StandingApproved: _standing_approved,
+    e.RollbackDrilled: _drilled,
+    e.VersionLoaded: _loaded,
+    e.ArtifactTampered: _tampered,
+    e.VersionRetired: _retired,
+    e.DeploymentObserved: _observed,
+}
+VIEW = View("registry", TABLES, {**_PLANTED, **{cls: _real(fn) for cls, fn in _REAL.items()}})
 
 
 def tampering(r: Record) -> Tamper:

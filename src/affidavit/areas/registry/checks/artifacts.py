@@ -81,6 +81,7 @@ def _loaded(item: Item, digest: str, facts: Facts) -> Outcome:
     """Verified at load after its last deployment, and no altered byte left open."""
     models = sorted({r for r in item.refs if r.startswith("model:") and "/" not in r})
     loads = [r for ref in models for r in facts.about(ref, e.VersionLoaded) if r.fact.artifact == digest]
+    loads = [r for r in loads if item.drill or not r.head.drill]
     altered = [r for ref in models for r in facts.about(ref, e.ArtifactTampered) if r.fact.artifact == digest]
     if altered and not any(r.index > altered[-1].index for r in loads):
         return deviation("a stored file was found altered and never verified again", altered[-1])

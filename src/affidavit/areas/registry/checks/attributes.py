@@ -15,6 +15,7 @@ Test = Callable[[Change, Facts], Outcome]
 
 
 def tested(item: Item, facts: Facts, tests: Mapping[str, Test]) -> dict[str, Outcome]:
+    """Every attribute of an item; one whose fact is missing deviates throughout."""
     change = trail.change_of(item, facts)
     if change is None:
         return {a: deviation("the fact behind this item is not in the ledger") for a in tests}

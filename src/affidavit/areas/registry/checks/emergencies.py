@@ -58,7 +58,7 @@ def _incident_first(change: Change, facts: Facts) -> Outcome:
 
 def _reviewed(change: Change, facts: Facts) -> Outcome:
     promoted = change.promoted
-    done = facts.about(f"deployment:{change.item.key}", e.BreakGlassReviewed)
+    done = change.about(facts, f"deployment:{change.item.key}", e.BreakGlassReviewed)
     due = promoted.fact.review_due if promoted else None
     if promoted is None or due is None:
         return deviation("no review deadline was recorded", *own(change))
@@ -81,7 +81,7 @@ def _still_open(change: Change, told: str) -> Outcome:
 
 
 def _evaluated_after(change: Change, facts: Facts) -> Outcome:
-    found = [r for r in facts.about(change.ref, e.EvaluationMeasured) if r.fact.artifact == change.artifact]
+    found = [r for r in change.about(facts, change.ref, e.EvaluationMeasured) if r.fact.artifact == change.artifact]
     return passed(found[-1]) if found else _still_open(change, "this digest was never evaluated, before or after")
 
 

@@ -34,12 +34,12 @@ def _data_apart(change: Change, facts: Facts) -> Outcome:
     if found is None:
         return _no_evaluation(change)
     f = found.fact
-    data = [r for r in facts.about(f.dataset, DatasetRegistered) if r.index < found.index]
+    data = [r for r in change.about(facts, f.dataset, DatasetRegistered) if r.index < found.index]
     data = [r for r in data if f"dataset:{r.fact.dataset}/{r.fact.version}" == f.dataset]
     if not data or data[-1].fact.content != f.content:
         return deviation(f"{f.dataset} with these bytes was not registered before the evaluation", found)
     version = trail.registered(change, facts)
-    runs = facts.about(f"run:{version.fact.run}", RunRecorded) if version else []
+    runs = change.about(facts, f"run:{version.fact.run}", RunRecorded) if version else []
     if not runs:
         return deviation("the training run is not recorded, so nothing shows what it learned from", found)
     learned = [i for i in runs[-1].fact.inputs if i.role in LEARNED_FROM]
@@ -54,7 +54,7 @@ def _data_apart(change: Change, facts: Facts) -> Outcome:
 
 def _overlap(change: Change, found: Record, run: Record, parts: list[str], facts: Facts) -> Outcome:
     f = found.fact
-    measured = [r for r in facts.about(f.dataset, SplitMeasured) if change.before(r)]
+    measured = [r for r in change.about(facts, f.dataset, SplitMeasured) if change.before(r)]
     measured = [r for r in measured if f"dataset:{r.fact.dataset}/{r.fact.version}" == f.dataset]
     if not measured:
         return deviation(
@@ -75,7 +75,7 @@ def _thresholds_first(change: Change, facts: Facts) -> Outcome:
     if found is None:
         return _no_evaluation(change)
     ref = f"plan:{found.fact.plan}"
-    proposed, approved = facts.about(ref, e.PlanProposed), facts.about(ref, e.PlanApproved)
+    proposed, approved = change.about(facts, ref, e.PlanProposed), change.about(facts, ref, e.PlanApproved)
     if not proposed or not approved:
         return deviation("the plan of the evaluation is not in the ledger", found)
     if approved[0].index > found.index:
@@ -90,7 +90,7 @@ def _thresholds_met(change: Change, facts: Facts) -> Outcome:
     found = trail.evaluated(change, facts)
     if found is None:
         return _no_evaluation(change)
-    plan = next(iter(facts.about(f"plan:{found.fact.plan}", e.PlanProposed)), None)
+    plan = next(iter(change.about(facts, f"plan:{found.fact.plan}", e.PlanProposed)), None)
     asked = plan.fact.thresholds if plan else ()
     values = {(v.metric, v.direction, v.bound): v.value for v in found.fact.verdicts}
     missed = [

@@ -49,6 +49,10 @@ class Change:
             return record.index < self.promoted.index
         return record.head.at <= self.item.at
 
+    def about(self, facts: Facts, ref: str, cls: type) -> list[Record]:
+        """Records of a class about ``ref``; a planted record is evidence for planted items alone."""
+        return [r for r in facts.about(ref, cls) if self.item.drill or not r.head.drill]
+
     @property
     def emergency(self) -> bool:
         """Whether the emergency path was invoked."""
@@ -130,20 +134,20 @@ def _candidate(item: Item, facts: Facts) -> Change | None:
 
 def registered(change: Change, facts: Facts) -> Record | None:
     """The registration of exactly this digest."""
-    found = [r for r in facts.about(change.ref, e.VersionRegistered) if r.fact.artifact == change.artifact]
+    found = [r for r in change.about(facts, change.ref, e.VersionRegistered) if r.fact.artifact == change.artifact]
     return found[-1] if found else None
 
 
 def evaluated(change: Change, facts: Facts) -> Record | None:
     """The newest evaluation of exactly this digest before the change."""
-    found = [r for r in facts.about(change.ref, e.EvaluationMeasured) if r.fact.artifact == change.artifact]
+    found = [r for r in change.about(facts, change.ref, e.EvaluationMeasured) if r.fact.artifact == change.artifact]
     found = [r for r in found if change.before(r)]
     return found[-1] if found else None
 
 
 def requested(change: Change, facts: Facts) -> list[Record]:
     """Requests that name the digest and the environment, before the change."""
-    found = facts.about(change.ref, e.PromotionRequested)
+    found = change.about(facts, change.ref, e.PromotionRequested)
     return [r for r in found if _names(r, change) and change.before(r)]
 
 
@@ -156,7 +160,7 @@ def approvals(change: Change, facts: Facts) -> list[Record]:
 
     Computed from the facts alone, whatever way the deployment says it took.
     """
-    given = [r for r in facts.about(change.ref, e.PromotionApproved) if _names(r, change) and change.before(r)]
+    given = [r for r in change.about(facts, change.ref, e.PromotionApproved) if _names(r, change) and change.before(r)]
     if change.promoted is None:
         return [r for r in given if r.fact.expires > change.at]
     if change.promoted.fact.via == "rollback":
@@ -173,7 +177,7 @@ def _stands(approval: Record, deployment: Record) -> bool:
 def _earlier(change: Change, facts: Facts) -> list[Record]:
     """The last deployment of the same digest before a rollback that was not itself a rollback or an emergency."""
     found = [
-        r for r in facts.about(change.ref, e.VersionPromoted)
+        r for r in change.about(facts, change.ref, e.VersionPromoted)
         if _names(r, change) and change.before(r) and r.fact.via in ("approval", "standing")
     ]  # fmt: skip
     return found[-1:]
@@ -188,7 +192,8 @@ def standing(change: Change, facts: Facts) -> tuple[Record, Record, Record] | No
         rests = [r for r in _earlier(change, facts) if r.fact.via == "standing"]
     for d in rests:
         ref = f"standing:{d.fact.standing}"
-        proposed, approved = facts.about(ref, e.StandingProposed), facts.about(ref, e.StandingApproved)
+        proposed = change.about(facts, ref, e.StandingProposed)
+        approved = change.about(facts, ref, e.StandingApproved)
         in_force = [a for a in approved if a.index < d.index]
         if proposed and in_force and proposed[0].fact.expires > d.head.at:
             return proposed[0], in_force[0], d
@@ -204,7 +209,7 @@ def leaves_standing(change: Change, facts: Facts, proposed: Record, deployed: Re
     if version.fact.code not in bounds.code:
         problems.append(f"code {version.fact.code} is not among its code revisions")
     ranges = {r.name: {"least": r.least, "most": r.most, "equals": r.equals} for r in bounds.ranges}
-    problems += ranges_left(version.fact.hyperparameters, ranges, _measure(facts, deployed))
+    problems += ranges_left(version.fact.hyperparameters, ranges, _measure(change, facts, deployed))
     newest = evaluated(change, facts)
     for b in bounds.bounds:
         value = newest.fact.results.get(b.metric) if newest else None
@@ -213,26 +218,26 @@ def leaves_standing(change: Change, facts: Facts, proposed: Record, deployed: Re
     return problems
 
 
-def _measure(facts: Facts, deployed: Record) -> dict[str, str] | None:
+def _measure(change: Change, facts: Facts, deployed: Record) -> dict[str, str] | None:
     """Hyperparameters of the version that was approved last, before the deployment."""
     model, to = deployed.fact.model, deployed.fact.to
     found = [
-        r for r in facts.about(f"model:{model}", e.VersionPromoted)
+        r for r in change.about(facts, f"model:{model}", e.VersionPromoted)
         if r.fact.to == to and r.fact.via == "approval" and r.index < deployed.index and not r.head.drill
     ]  # fmt: skip
     if not found:
         return None
-    versions = facts.about(f"model:{model}/{found[-1].fact.number}", e.VersionRegistered)
+    versions = change.about(facts, f"model:{model}/{found[-1].fact.number}", e.VersionRegistered)
     return dict(versions[-1].fact.hyperparameters) if versions else None
 
 
 def waived(change: Change, facts: Facts, control: str, attribute: str) -> Record | None:
     """The approval, by another than its requester, of a waiver of this attribute that stood at the change."""
-    for asked in facts.about(change.ref, e.WaiverRequested):
+    for asked in change.about(facts, change.ref, e.WaiverRequested):
         f = asked.fact
         if (f.control, f.attribute) != (control, attribute) or f.expires <= change.at:
             continue
-        for r in facts.about(f"waiver:{f.waiver}", e.WaiverApproved):
+        for r in change.about(facts, f"waiver:{f.waiver}", e.WaiverApproved):
             if change.before(r) and r.head.actor != asked.head.actor and held(facts, r.head.actor, None, None, r):
                 return r
     return None
