@@ -8,15 +8,22 @@ from collections import Counter
 import pytest
 from paper_ledger import START
 
-from affidavit.core.assessment import population_digest
+from affidavit.core import assessment
 from affidavit.core.errors import Invalid, NotFound
 from affidavit.core.findings import Item
 from affidavit.evidence import tables
 from affidavit.evidence.sample import check_nonce, default_size, draw, order_key, pick, redraw, sample_csv, sample_row
 
 
-def population(n: int, drills: int = 0) -> list[Item]:
-    return [Item(f"item/{i}", START, ("x:y",), (i,), i >= n) for i in range(n + drills)]
+def population(n: int, drills: int = 0) -> list[tables.Row]:
+    return [assessment.item_row(Item(f"item/{i}", START, ("x:y",), (i,), i >= n)) for i in range(n + drills)]
+
+
+def test_a_population_hashes_alike_from_items_and_from_its_file():
+    """The verifier's digest is the assessment's."""
+    items = [Item(f"item/{i}", START, ("x:y", "z:1"), (i, 7), i == 2) for i in range(4)]
+    rows = tables.population_rows(tables.population_csv([assessment.item_row(i) for i in items]), "t")
+    assert tables.population_digest(rows) == assessment.population_digest(items)
 
 
 SIZES = [
@@ -35,20 +42,20 @@ def test_customary_sizes(frequency, n, size):
 def test_a_sample_is_the_first_of_a_public_order():
     """SHA-256 of nonce, newline, digest, newline, key: anybody can sort again."""
     items = population(60, drills=5)
-    digest = population_digest(items)
+    digest = tables.population_digest(items)
     sample = draw("nonce", "auditor-1", items, digest, 7)
     by_hand = sorted((hashlib.sha256(f"auditor-1\n{digest}\nitem/{i}".encode()).hexdigest(), i) for i in range(60))
-    assert [i.key for i in sample.items] == [f"item/{i}" for _, i in by_hand[:7]]
+    assert [i["key"] for i in sample.rows] == [f"item/{i}" for _, i in by_hand[:7]]
     assert order_key("n", "d", "k") == hashlib.sha256(b"n\nd\nk").hexdigest()
 
 
 def test_every_item_is_equally_likely():
     """Over 3,000 nonces each of 20 items is drawn about 25 % of the time (5 of 20): within 5 standard errors."""
     items = population(20)
-    digest = population_digest(items)
-    counts = Counter(i.key for n in range(3000) for i in draw("nonce", f"nonce-{n:05d}", items, digest, 5).items)
+    digest = tables.population_digest(items)
+    counts = Counter(i["key"] for n in range(3000) for i in draw("nonce", f"nonce-{n:05d}", items, digest, 5).rows)
     spread = 5 * (3000 * 0.25 * 0.75) ** 0.5
-    assert all(abs(counts[i.key] - 750) < spread for i in items)
+    assert all(abs(counts[i["key"]] - 750) < spread for i in items)
 
 
 def test_labels_say_who_could_choose():
@@ -62,7 +69,7 @@ def test_labels_say_who_could_choose():
 def test_the_auditor_may_name_items():
     """In the auditor's order, each once; an unknown or planted key is refused."""
     items = population(3, drills=1)
-    assert [i.key for i in pick(["item/2", "item/0", "item/2"], items, "d").items] == ["item/2", "item/0"]
+    assert [i["key"] for i in pick(["item/2", "item/0", "item/2"], items, "d").rows] == ["item/2", "item/0"]
     for key in ("item/9", "item/3"):
         with pytest.raises(NotFound):
             pick([key], items, "d")
@@ -70,7 +77,7 @@ def test_the_auditor_may_name_items():
 
 def test_an_empty_population_gives_an_empty_sample():
     """Zero items, zero drawn, and a file with a header."""
-    sample = draw("nonce", "auditor-1", [], population_digest([]), 0)
+    sample = draw("nonce", "auditor-1", [], tables.population_digest([]), 0)
     assert sample_csv(sample) == b"rank,order,key,at,refs,entries,drill\n"
     assert sample_row(sample)["n"] == 0
 
@@ -79,7 +86,7 @@ def test_an_empty_population_gives_an_empty_sample():
 def test_drawing_again_gives_the_same(method):
     """From sidecar and population alone."""
     items = population(30)
-    digest = population_digest(items)
+    digest = tables.population_digest(items)
     sample = pick(["item/4"], items, digest) if method == "picked" else draw(method, "auditor-1", items, digest, 4)
     assert redraw(sample_row(sample), items, digest, sample_csv(sample), "s") == sample
 
@@ -108,7 +115,7 @@ def test_tables_have_one_spelling_and_no_formula():
 def test_other_spellings_of_a_table_are_refused(body):
     """Missing header, needless quotes or apostrophes, other line ends, short lines."""
     with pytest.raises(Invalid):
-        tables.population_items(body, "t") if b"\nx\n" in body else tables.decode(body, ("a", "b"), "t")
+        tables.population_rows(body, "t") if b"\nx\n" in body else tables.decode(body, ("a", "b"), "t")
 
 
 CELLS = [
@@ -124,6 +131,6 @@ CELLS = [
 @pytest.mark.parametrize("cells", CELLS[1:])
 def test_items_off_form_are_refused(cells):
     """Times, indexes and marks have one spelling."""
-    assert tables.item_cells(tables.item_of(CELLS[0], "t")) == CELLS[0]
+    assert tables.cells(tables.row_of(CELLS[0], "t")) == CELLS[0]
     with pytest.raises(Invalid):
-        tables.item_of(cells, "t")
+        tables.row_of(cells, "t")

@@ -261,7 +261,7 @@ def test_a_policy_names_keys_and_a_quorum_is_not_met(pack, ledger):
 @pytest.fixture
 def authority(monkeypatch):
     """Answers are ``body digest`` texts that a fake authority vouches for at a fixed time."""
-    from affidavit.evidence import anchors
+    from affidavit.ledger import timestamps
     from affidavit.ledger.timestamps import Timestamp
 
     at = {"at": datetime(2026, 1, 1, 21, tzinfo=UTC)}
@@ -271,7 +271,7 @@ def authority(monkeypatch):
             raise Tampered("The timestamp is of another checkpoint.", next_step="x")
         return Timestamp(at["at"], "tsa", 1, "1.2")
 
-    monkeypatch.setattr(anchors, "verify_timestamp", verify)
+    monkeypatch.setattr(timestamps, "verify_timestamp", verify)
     return at
 
 
@@ -339,12 +339,12 @@ def test_many_timestamps_are_thinned(pack, authority):
 
 def test_a_missing_client_is_said_once(pack, ledger, monkeypatch):
     """The extra is not installed: one problem with the command."""
-    from affidavit.evidence import anchors
+    from affidavit.ledger import timestamps
 
     def verify(*_):
         raise Invalid("needs rfc3161-client", next_step="pip install affidavit[timestamps]")
 
-    monkeypatch.setattr(anchors, "verify_timestamp", verify)
+    monkeypatch.setattr(timestamps, "verify_timestamp", verify)
     stamp(ledger)
     ledger.stamps[10] = ledger.stamps[20]
     report = check(pack(ledger), vkeys=[ledger.signer.vkey], trust=TSA)

@@ -60,7 +60,10 @@ class World:
 
     def __init__(self, area: Area, **answers: Any) -> None:
         self.area, self.now, self.records = area, START, list[Record]()
-        self.answers: dict[str, Any] = {"access.principal": lambda p: {"id": p}, **{k.replace("__", "."): v for k, v in answers.items()}}
+        self.answers: dict[str, Any] = {
+            "access.principal": lambda p: {"id": p},
+            **{k.replace("__", "."): v for k, v in answers.items()},
+        }
         self.rules = rules_of(RULES, digest(77), catalog().parameter_defaults)
         self.vault: dict[str, str] = {}
         self.objects: dict[str, bytes] = {}
@@ -88,7 +91,9 @@ class World:
             return self.answer(name, *args)
 
         ids = tuple(self.new() for _ in range(8))
-        return Ctx(Who(who, "os-user"), self.now, len(self.records), self.rules, ids, ask, lambda _at: self.rules, drill=drill)
+        return Ctx(
+            Who(who, "os-user"), self.now, len(self.records), self.rules, ids, ask, lambda _at: self.rules, drill=drill
+        )
 
     def sealed(self, command: Any) -> Any:
         """The command checked, its private texts in the vault."""
@@ -131,7 +136,9 @@ class World:
 
     def react(self, signal: Any, *, drill: bool = False) -> list[Record]:
         """What the area does about a signal."""
-        commands = self.area.reacts[type(signal)](signal, self.view, self.ctx("policy:" + "0" * 16, object(), drill=drill))
+        commands = self.area.reacts[type(signal)](
+            signal, self.view, self.ctx("policy:" + "0" * 16, object(), drill=drill)
+        )
         return [r for command in commands for r in self.do(command, "policy:" + "0" * 16, drill=drill)]
 
     def facts(self, **parameters: Any) -> Facts:

@@ -37,7 +37,9 @@ def measured_splits(**changes: Any) -> c.RecordSplits:
 def run(world: World, *inputs: e.Input, **changes: Any) -> c.RecordRun:
     """A run of the last hour on the training split, with changes."""
     given = inputs or (e.Input(ACS, "training", TRAINING, 60),)
-    good = c.RecordRun(RUN, world.now - HOUR / 2, world.now - HOUR / 4, "git:abc", digest(4), given, OUTPUT, {"leaves": "31"}, 7)
+    good = c.RecordRun(
+        RUN, world.now - HOUR / 2, world.now - HOUR / 4, "git:abc", digest(4), given, OUTPUT, {"leaves": "31"}, 7
+    )
     return replace(good, **changes)
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from area_world import ANNA, HOUR, START, World, digest, ident
-from lineage_world import ACS, AREA, CONTENT, OUTPUT, RUN, TEST, TRAINING, dataset, measured_splits, reads, run, world
+from area_world import HOUR, START, World, digest, ident
+from lineage_world import ACS, AREA, CONTENT, OUTPUT, RUN, TEST, TRAINING, dataset, reads, run, world
 
 from affidavit.areas.catalog import catalog
 from affidavit.areas.lineage import events as e
@@ -102,7 +102,8 @@ def test_a_read_by_a_run_that_nobody_recorded_falls_due():
     sooner = w.facts(**{CONTROL: {"recorded_within": "P1D"}})
     assert len(CHECK.population(sooner, early)) == 2
     w.do(run(w, run=ident(7)))
-    assert outcomes(w, TRAINING, ident(7))["E"] == "pass"
+    extract(w)
+    assert outcomes(w, TRAINING, ident(7)) == GOOD
     assert f"{ident(7)}+{CONTENT}" not in {i.key for i in CHECK.population(w.facts(), YEAR)}
 
 
@@ -119,7 +120,13 @@ def test_an_input_that_was_never_registered_deviates_in_a_alone():
     """As an imported manifest may have it: there is no record to test the rest on."""
     w = world()
     fact = run(w, e.Input("dataset:web/1", "training", STRANGER, 1))
-    w.append([Draft(e.RunRecorded(**{n: getattr(fact, n) for n in e.RunRecorded.__slots__}), (f"run:{RUN}", "dataset:web/1"))])
+    w.append(
+        [
+            Draft(
+                e.RunRecorded(**{n: getattr(fact, n) for n in e.RunRecorded.__slots__}), (f"run:{RUN}", "dataset:web/1")
+            )
+        ]
+    )
     extract(w, (RUN, STRANGER))
     assert outcomes(w, STRANGER) == {**UNREGISTERED, "E": "pass"}
 
@@ -163,7 +170,14 @@ def test_other_bytes_than_the_registered_ones_deviate_in_c():
     """A manifest that names a version and read something else."""
     w = world()
     given = e.Input(ACS, "training", STRANGER, 1)
-    w.append([Draft(e.RunRecorded(RUN, w.now - HOUR / 2, w.now, "git:1", digest(4), {}, (given,), OUTPUT, 1), (f"run:{RUN}", ACS))])
+    w.append(
+        [
+            Draft(
+                e.RunRecorded(RUN, w.now - HOUR / 2, w.now, "git:1", digest(4), {}, (given,), OUTPUT, 1),
+                (f"run:{RUN}", ACS),
+            )
+        ]
+    )
     assert outcomes(w, STRANGER)["C"] == "deviation"
 
 
@@ -173,7 +187,7 @@ def test_extracts_of_one_source_join_and_those_of_two_do_not():
     w.do(run(w))
     end = w.now + 40 * HOUR
     w.now = end
-    middle = START + 2 * HOUR
+    middle = START + 1.6 * HOUR  # the run lasted from 1.5 to 1.75 hours after the start
     w.do(reads(w, start=YEAR.start, end=middle))
     w.do(reads(w, start=middle, end=end, source="other"))
     assert outcomes(w, TRAINING)["E"] == "not_tested"
@@ -219,14 +233,11 @@ def test_the_known_bad_case_is_caught_and_nothing_else():
     """The planted stranger deviates; the planted good input beside it has no deviation."""
     item, facts, attribute = CHECK.known_bad(START)
     assert CHECK.test(item, facts)[attribute].state == "deviation"
-    good = replace(item, key=item.key.partition("+")[0] + "+" + digest(0).replace("0", "a", 0))
     (declared,) = [i for i in CHECK.candidates(item, facts) if i.key != item.key]
     assert "deviation" not in {o.state for o in CHECK.test(declared, facts).values()}
-    assert good.key != item.key
 
 
 def test_an_empty_ledger_is_not_evaluated():
     """No facts prove nothing."""
     w = World(AREA)
     assert finding(w).operating == "not evaluated" and finding(w).n == 0
-    assert measured_splits().dataset == ACS and ANNA

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from area_world import ANNA, HOUR, START, World, digest, ident, words
+from area_world import ANNA, HOUR, START, World, digest, words
 from lineage_world import CENSUS, RUN
 
 from affidavit.areas.lineage import AREA, measure
@@ -51,8 +51,9 @@ def test_csv_is_registered_like_parquet(tmp_path, data):
     """The same cells give the same row set under the same key: the container does not count."""
     path = tmp_path / "people.csv"
     path.write_text("person,age,split\n1,20,training\n2,30,training\n3,40,test\n4,20,test\n")
-    from_csv, from_parquet = World(AREA).measure(measure.register_dataset, wish(path)), World(AREA).measure(
-        measure.register_dataset, wish(data)
+    from_csv, from_parquet = (
+        World(AREA).measure(measure.register_dataset, wish(path)),
+        World(AREA).measure(measure.register_dataset, wish(data)),
     )
     assert from_csv[0].fact.row_set == from_parquet[0].fact.row_set
     assert from_csv[0].fact.content != from_parquet[0].fact.content
@@ -149,7 +150,8 @@ CSV = f"run,content,read_at,bucket\n{RUN},{digest(1)},2026-03-02T08:00:00Z,claim
 
 
 @pytest.mark.parametrize(
-    "body", [CSV, CSV.replace("\n", "\r\n"), "\ufeff" + CSV, json.dumps(ROW) + "\n", "\n" + json.dumps(ROW | {"bucket": "x"})]
+    "body",
+    [CSV, CSV.replace("\n", "\r\n"), "\ufeff" + CSV, json.dumps(ROW) + "\n", "\n" + json.dumps(ROW | {"bucket": "x"})],
 )
 def test_an_extract_is_csv_or_json_lines(tmp_path, body):
     """Other columns are kept in the raw bytes, which are stored beside the facts."""
@@ -202,4 +204,3 @@ def test_a_stored_extract_is_verified_before_it_is_read(tmp_path):
         w.measure(measure.observe_reads, observing(digest(1)))
     w.objects[digests.of_bytes(CSV.encode())] = CSV.encode()
     assert len(w.measure(measure.observe_reads, observing(digests.of_bytes(CSV.encode()), extractor="nightly/2"))) == 2
-    assert ident(1) == RUN

@@ -53,7 +53,9 @@ CELLS = [
 ]
 
 
-@pytest.mark.parametrize(("array", "first", "second"), CELLS, ids=lambda x: str(x.type) if isinstance(x, pa.Array) else "")
+@pytest.mark.parametrize(
+    ("array", "first", "second"), CELLS, ids=lambda x: str(x.type) if isinstance(x, pa.Array) else ""
+)
 def test_a_cell_has_one_form(array, first, second):
     """Tag and value of every column type, spelled out."""
     assert rowset.encoded_rows(pa.table({"x": array})) == [first, second]

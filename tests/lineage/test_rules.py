@@ -151,7 +151,9 @@ def test_an_input_is_what_was_registered(given, error, says):
         assert "AI-02.1" in caught.value.controls and caught.value.next_step
 
 
-@pytest.mark.parametrize("content, role, rows", [(CONTENT, "training", 100), (TRAINING, "training", 60), (TEST, "test", 40)])
+@pytest.mark.parametrize(
+    "content, role, rows", [(CONTENT, "training", 100), (TRAINING, "training", 60), (TEST, "test", 40)]
+)
 def test_the_version_or_one_of_its_splits_is_an_input(content, role, rows):
     """Whole, or by the digest of a measured split in its own role."""
     w = world()

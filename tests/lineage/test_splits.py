@@ -70,9 +70,13 @@ def test_dates_and_large_numbers_are_told_apart():
 
 def test_three_parts_are_compared_in_pairs():
     """Training with validation, training with test, validation with test."""
-    table = pa.table({"id": [1, 2, 2, 3, 1, 3], "split": ["training", "training", "validation", "validation", "test", "test"]})
+    table = pa.table(
+        {"id": [1, 2, 2, 3, 1, 3], "split": ["training", "training", "validation", "validation", "test", "test"]}
+    )
     found = splits.overlaps(
-        splits.by_column(table, "split"), splits.identities(table, ("id",), "split"), splits.near_keys(table, ("id", "split"))
+        splits.by_column(table, "split"),
+        splits.identities(table, ("id",), "split"),
+        splits.near_keys(table, ("id", "split")),
     )
     assert [(o.first, o.second, o.equal) for o in found] == [
         ("training", "validation", 1), ("training", "test", 1), ("validation", "test", 1),

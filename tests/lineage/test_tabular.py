@@ -59,7 +59,16 @@ def test_parquet_is_read_in_batches_of_its_own_schema():
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"PAR1", b"PAR1" + b"\0" * 64, b"\xff\xfe\x00", b"a,a\n1,2\n", b"a,b\n1\n", parquet(pa.table({"a": [1]}))[:-9]]
+    "body",
+    [
+        b"",
+        b"PAR1",
+        b"PAR1" + b"\0" * 64,
+        b"\xff\xfe\x00",
+        b"a,a\n1,2\n",
+        b"a,b\n1\n",
+        parquet(pa.table({"a": [1]}))[:-9],
+    ],
 )
 def test_what_is_no_table_is_invalid(body):
     """Empty, cut short, not UTF-8, repeated names, ragged: one kind of error, and no foreign one."""

@@ -219,7 +219,7 @@ def _controls(area: Area) -> list[Control]:
             f"{area.name}: controls without a check or checks without a control: {sorted(set(checks) ^ set(rows))}.",
             next_step="every line of controls.yaml has a check, every check a line.",
         )
-    digest = source_digest(area.checks)
+    digest = source_digest(*getattr(module, "SOURCES", (area.checks,)))
     return [Control(i, area.name, rows[i], checks[i], digest) for i in sorted(checks)]
 
 

@@ -86,6 +86,7 @@ def read_settings(root: Path) -> Settings:
 
 
 def stores_of(root: Path, settings: Settings, clock: Clock, hooks: Hooks | None) -> Stores:
+    """The concrete stores of a workspace folder. Raises what they raise when opened."""
     lock = FileLock(root / "publish.lock")
 
     @contextlib.contextmanager

@@ -31,7 +31,8 @@ def adopt_rules(stage: Stage) -> None:
     done = stage.ws.access.propose_rules(rules.text(), "few changes a year", by=stage.who["administrator"])
     digest = done.facts[0].text.digest
     stage.refused(
-        lambda: stage.ws.access.adopt_rules(digest, by=stage.who["administrator"]), "the proposer adopts their own rules"
+        lambda: stage.ws.access.adopt_rules(digest, by=stage.who["administrator"]),
+        "the proposer adopts their own rules",
     )
     stage.done(
         stage.ws.access.adopt_rules(digest, by=stage.who["second administrator"]),

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affidavit.areas.fairness.maths import Threshold
 from affidavit.core.errors import Invalid
 
 if TYPE_CHECKING:
@@ -56,13 +55,6 @@ class Recipe:
 FIRST = Recipe("first", OTHERS + DISABILITY_PARTS)
 MENDED = Recipe("mended", OTHERS)
 RETRAINED = Recipe("retrained", OTHERS, years=(2015, 2016, 2017))
-
-# Promised before the evaluation. TPR difference: equal opportunity (Hardt, Price & Srebro, NeurIPS 2016).
-FAIRNESS = (
-    Threshold("tpr", "DIS", "difference", "0.100000", "max", 100),
-    Threshold("tpr", "SEX", "difference", "0.050000", "max", 100),
-)
-PERFORMANCE: Mapping[str, str] = {"auc": "0.700000", "accuracy": "0.750000"}
 
 
 @dataclass(frozen=True, slots=True)

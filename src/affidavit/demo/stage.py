@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from affidavit.bootstrap import Created, init
+from affidavit.bootstrap import Created, SimulatedClock, init
 from affidavit.core.area import Who
 from affidavit.core.errors import AffidavitError, Refused
 from affidavit.demo import model as science
 from affidavit.service.executor import Done
 from affidavit.service.workspace import Workspace
-from affidavit.store.clock import SimulatedClock
 
 START = datetime(2025, 1, 6, 9, tzinfo=UTC)
 END = datetime(2026, 1, 1, tzinfo=UTC)

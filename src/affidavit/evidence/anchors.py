@@ -10,7 +10,6 @@ from affidavit.core.fields import time_text
 from affidavit.evidence.entries import EntryCheck
 from affidavit.evidence.verdict import Notebook
 from affidavit.ledger.checkpoint import Checkpoint
-from affidavit.ledger.timestamps import verify_timestamp
 
 TOLERANCE = timedelta(minutes=5)
 """How far an entry's own time may lie on the wrong side of a timestamp: clocks differ, requests take time."""
@@ -33,6 +32,8 @@ def check_timestamps(
         if stamps:
             book.notes.append(f"{len(stamps)} timestamps not verified: no root of an authority was given")
         return False
+    from affidavit.ledger.timestamps import verify_timestamp
+
     reach = 0
     for stamped, answer in sorted(stamps.items()):
         path = f"timestamps/{stamped}.tsr"

@@ -68,7 +68,7 @@ class ZipWriter:
         self._position += len(body)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Archive:
     """A zip as far as it could be read; ``problems`` tells every byte that is not as it must be."""
 

@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from affidavit.core import canonical
-from affidavit.core.assessment import population_digest
 from affidavit.core.commitment import opens
 from affidavit.core.errors import AffidavitError, NotFound
 from affidavit.core.fields import time_text
-from affidavit.core.findings import Item, operating_status
 from affidavit.evidence import tables
 from affidavit.evidence.archive import Archive
 from affidavit.evidence.entries import EntryCheck
@@ -116,9 +114,11 @@ def _check_control(book: Notebook, archive: Archive, manifest: Manifest, row: Ma
 
     def whole() -> None:
         body = archive.read(path, JSON_LIMIT)
-        items = tables.population_items(body, path)
-        if population_digest(items) != population["sha256"]:
-            book.flaw("population", path, None, f"it hashes to {population_digest(items)}, the finding says another")
+        items = tables.population_rows(body, path)
+        if tables.population_digest(items) != population["sha256"]:
+            book.flaw(
+                "population", path, None, f"it hashes to {tables.population_digest(items)}, the finding says another"
+            )
         guarded(
             book, "population", f"populations/{control}.json", lambda: _sidecar(book, archive, manifest, row, items)
         )
@@ -136,7 +136,7 @@ def _check_control(book: Notebook, archive: Archive, manifest: Manifest, row: Ma
 
 
 def _sidecar(
-    book: Notebook, archive: Archive, manifest: Manifest, row: Mapping[str, Any], items: Sequence[Item]
+    book: Notebook, archive: Archive, manifest: Manifest, row: Mapping[str, Any], items: Sequence[tables.Row]
 ) -> None:
     path = f"populations/{row['control']}.json"
     body = tables.population_csv(items)
@@ -145,41 +145,41 @@ def _sidecar(
         book.flaw("population", path, None, "it does not describe the population of the finding")
 
 
-def _sample(book: Notebook, archive: Archive, row: Mapping[str, Any], items: Sequence[Item], root_hex: str) -> None:
+def _sample(
+    book: Notebook, archive: Archive, row: Mapping[str, Any], items: Sequence[tables.Row], root_hex: str
+) -> None:
     name = f"samples/{row['control']}"
     stated = canonical.decode(archive.read(f"{name}.json", JSON_LIMIT))
     sample = redraw(stated, items, row["population"]["sha256"], archive.read(f"{name}.csv", JSON_LIMIT), name)
     if sample.method == "log" and sample.seed != root_hex:
         book.flaw("sample", f"{name}.json", None, "its seed is not the root of the log")
-    if sample.method == "log" and sample.items:
+    if sample.method == "log" and sample.rows:
         note = "samples without the auditor's nonce are selectable by management"
         if note not in book.notes:
             book.notes.append(note)
 
 
-def _check_row(book: Notebook, row: Mapping[str, Any], items: Sequence[Item], as_of: int) -> None:
+def _check_row(book: Notebook, row: Mapping[str, Any], items: Sequence[tables.Row], as_of: int) -> None:
     """A finding's statuses, counts and exceptions follow from its own grid."""
     control, grid = row["control"], row["grid"]
-    real = [i for i in items if not i.drill]
-    failed = {i.key: {a: o["reason"] for a, o in grid[i.key].items() if o["outcome"] == "deviation"} for i in real}
-    untested = {
-        f"{i.key} {a}": o["reason"] for i in real for a, o in grid[i.key].items() if o["outcome"] == "not_tested"
-    }
+    real = [i["key"] for i in items if not i["drill"]]
+    failed = {k: {a: o["reason"] for a, o in grid[k].items() if o["outcome"] == "deviation"} for k in real}
+    untested = {f"{k} {a}": o["reason"] for k in real for a, o in grid[k].items() if o["outcome"] == "not_tested"}
     stated = {e["item"]: e["attributes"] for e in row["exceptions"]}
     complete = row["population"]["completeness"]["proven"] is True
-    operating = operating_status(
-        len(real), len(row["exceptions"]), len(row["missed"]), len(untested), complete=complete
-    )
+    open_ = bool(untested) or not complete
+    operating = "not evaluated" if open_ else "pass" if real else "no population"
+    operating = "exception" if row["exceptions"] or row["missed"] else operating
     headline = "exception" if "exception" in (operating, row["design"]) else operating
     headline = row["design"] if headline == "pass" else headline
     claims = {
-        "grid": set(grid) == {i.key for i in items},
+        "grid": set(grid) == {i["key"] for i in items},
         "n": row["population"]["n"] == len(real),
         "exceptions": stated == {k: v for k, v in failed.items() if v} and len(stated) == len(row["exceptions"]),
         "untested": row["untested"] == untested,
         "operating": row["operating"] == operating,
         "headline": row["headline"] == headline,
-        "entries": all(0 <= e < as_of for i in items for e in i.entries),
+        "entries": all(0 <= e < as_of for i in items for e in i["entries"]),
     }
     for name, holds in claims.items():
         if not holds:

@@ -15,7 +15,7 @@ from affidavit.evidence.manifest import SIMULATED
 from affidavit.evidence.verdict import Notebook
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class EntryCheck:
     """Takes entries one by one; flaws go to the notebook, what later checks need stays here.
 

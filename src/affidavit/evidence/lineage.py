@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from affidavit.core.digest import of_bytes
 from affidavit.evidence.entries import EntryCheck
-from affidavit.evidence.trust import Enrolled, leads
+from affidavit.evidence.trust import Enrolled
 from affidavit.evidence.verdict import Notebook
 from affidavit.ledger.keys import VerifierKey
-from affidavit.ledger.succession import KeyTerm, follow
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(NamedTuple):
     """The keys of the log in order, and the notes that led from each to the next."""
 
-    terms: tuple[KeyTerm, ...] = ()
+    vkeys: tuple[str, ...] = ()
     changes: tuple[bytes, ...] = ()
+
+    def leads(self, trusted: str, *, genesis: bool) -> bool:
+        """Whether the last key is the trusted one or follows from it.
+
+        A rotation carries the trusted key's own signature. A recovery is signed by the recovery key of
+        entry 0 instead, so it counts only if ``genesis``: entry 0 is under a checkpoint that the reader kept.
+        """
+        if trusted not in self.vkeys:
+            return False
+        from affidavit.ledger.succession import RECOVERY_HEADER
+
+        since = self.changes[self.vkeys.index(trusted) :]
+        return genesis or not any(note.startswith(f"{RECOVERY_HEADER}\n".encode()) for note in since)
 
 
 def check_lineage(
@@ -29,18 +40,22 @@ def check_lineage(
     Changes recorded below the package's size are those of ``notes`` in order; later ones may follow.
     Raises ``Invalid`` or ``Tampered`` when the line is broken.
     """
-    terms = follow(origin, entries.log_key, notes, recovery_vkey=entries.recovery_key)
+    vkeys = [entries.log_key]
     recorded = [statement.digest for _, statement in entries.changes]
     if recorded != [of_bytes(note) for note in notes[: len(recorded)]]:
         book.flaw("succession", "keys", None, "the key changes are not those that the entries record")
-    for (index, _), term in zip(entries.changes, terms[1:], strict=False):
-        if term.start > index + 1:
-            book.flaw(
-                "succession", "keys", index, f"the key counts from size {term.start}, after the entry that records it"
-            )
-    if terms[-1].vkey != key.vkey:
+    if notes:
+        from affidavit.ledger.succession import follow
+
+        terms = follow(origin, entries.log_key, notes, recovery_vkey=entries.recovery_key)
+        vkeys = [term.vkey for term in terms]
+        for (index, _), term in zip(entries.changes, terms[1:], strict=False):
+            if term.start > index + 1:
+                detail = f"the key counts from size {term.start}, after the entry that records it"
+                book.flaw("succession", "keys", index, detail)
+    if vkeys[-1] != key.vkey:
         book.flaw("succession", "log.vkey", None, "the key that signed is not the last one in the log's line of keys")
-    return Lineage(tuple(terms), tuple(notes))
+    return Lineage(tuple(vkeys), tuple(notes))
 
 
 def judge_keys(
@@ -56,11 +71,9 @@ def judge_keys(
 
     Several given keys of the log are alternatives. ``held``: the log is shown to extend the enrolled checkpoint.
     """
-    terms = lineage.terms or (KeyTerm(key.vkey, 0, None),)
-    genesis = held and mine is not None
 
     def reaches(trusted: str) -> bool:
-        return trusted == key.vkey or leads(terms, lineage.changes, trusted, genesis=genesis)
+        return trusted == key.vkey or lineage.leads(trusted, genesis=held)
 
     if given and not any(reaches(k.vkey) for k in given):
         names = ", ".join(k.vkey for k in given)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from affidavit.core import canonical
-from affidavit.core.assessment import finding_row, population_digest
+from affidavit.core.assessment import finding_row, item_row, population_digest
 from affidavit.core.digest import of_bytes
 from affidavit.core.errors import Invalid, NotFound
 from affidavit.core.fields import time_text
@@ -172,23 +172,25 @@ def _timestamps(source: Source, as_of: int) -> dict[int, bytes]:
 
 
 def _sample(source: Source, found: Gathered, options: Options, finding: Finding) -> Sample:
+    rows = list(map(item_row, finding.items))
     if finding.control in options.picks:
-        return pick(options.picks[finding.control], finding.items, finding.population_sha256)
+        return pick(options.picks[finding.control], rows, finding.population_sha256)
     frequency = str(source.controls[finding.control].body.get("frequency", "per_event"))
     size = options.sizes.get(finding.control, default_size(frequency, finding.n))
     if options.nonce is None:
-        return draw("log", found.root.hex(), finding.items, finding.population_sha256, size)
-    return draw("nonce", check_nonce(options.nonce), finding.items, finding.population_sha256, size)
+        return draw("log", found.root.hex(), rows, finding.population_sha256, size)
+    return draw("nonce", check_nonce(options.nonce), rows, finding.population_sha256, size)
 
 
 def _tables(source: Source, findings: Sequence[Finding], samples: Mapping[str, Sample]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for finding in findings:
-        row, body = finding_row(finding), tables.population_csv(finding.items)
+        row, rows = finding_row(finding), list(map(item_row, finding.items))
+        body = tables.population_csv(rows)
         sample = samples[finding.control]
         files[f"populations/{finding.control}.csv"] = body
         files[f"populations/{finding.control}.json"] = _json(
-            tables.sidecar(row, finding.items, body, source.origin, source.version)
+            tables.sidecar(row, rows, body, source.origin, source.version)
         )
         files[f"results/{finding.control}.csv"] = tables.results_csv(row["grid"])
         files[f"samples/{finding.control}.csv"] = sample_csv(sample)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,9 +27,10 @@ from affidavit.ledger.listing import Problem
 from affidavit.ledger.merkle import verify_consistency
 
 _STATEMENT_LIMIT = 1_000_000
+_NO_LINE = Lineage()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Package:
     """A package under verification, as far as it could be read."""
 
@@ -40,7 +41,7 @@ class Package:
     origin: str = ""
     root: bytes | None = None
     size: int = 0
-    lineage: Lineage = field(default_factory=Lineage)
+    lineage: Lineage = _NO_LINE
     entries: EntryCheck | None = None
     later: Checkpoint | None = None
     anchored: bool = False
@@ -48,7 +49,7 @@ class Package:
     @property
     def keys(self) -> list[str]:
         """The keys of the log's line, the one that signed among them."""
-        return [*([self.key.vkey] if self.key else []), *(term.vkey for term in self.lineage.terms)]
+        return [*([self.key.vkey] if self.key else []), *self.lineage.vkeys]
 
     def root_at(self, size: int) -> bytes:
         """The root of the packaged log at an earlier size."""

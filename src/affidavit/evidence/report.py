@@ -140,7 +140,7 @@ def _gap_lines(pages: Pages) -> Iterable[object]:
     if not pages.stamped or pages.stamped[-1] < pages.manifest.as_of:
         reach = f"up to entry {pages.stamped[-1]} only" if pages.stamped else "no timestamp"
         yield f"Unanchored: {reach}. The operator could have rewritten the rest before you got a checkpoint."
-    if any(s.method == "log" and s.items for s in pages.samples.values()):
+    if any(s.method == "log" and s.rows for s in pages.samples.values()):
         yield "Samples without the auditor's nonce are selectable by management."
 
 
@@ -209,7 +209,7 @@ def _control(f: Finding, row: Mapping[str, Any], sample: Sample) -> Markup:
         ("Sources", ", ".join(f.completeness.sources)),
         ("Completeness", completeness),
         ("Population digest", tag("code", f.population_sha256)),
-        ("Sample", f"{len(sample.items)} of {sample.population_n}; {sample.label}"),
+        ("Sample", f"{len(sample.rows)} of {sample.population_n}; {sample.label}"),
         ("Result", tag("strong", _result(f))),
         ("Design", f"{f.design}; drills: {', '.join(f'entry {i}' for i in f.drills) or 'none in the period'}"),
     ]

@@ -8,13 +8,12 @@ can be tried out beforehand: such a sample is labelled ``selectable by managemen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from affidavit.core.errors import Invalid, NotFound
-from affidavit.core.findings import Item
 from affidavit.evidence import tables
+from affidavit.evidence.tables import Row
 
 ALGORITHM = "sha256(nonce LF population_sha256 LF key), ascending; affidavit/sample/v1"
 SELECTABLE = "selectable by management: the seed comes from the log alone"
@@ -27,15 +26,14 @@ _FIXED_SIZES = {"annual": 1, "semiannual": 2, "quarterly": 2, "monthly": 2, "wee
 Method = Literal["nonce", "log", "picked"]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """The drawn items in order; ``seed`` is the nonce, the log's root in hexadecimal, or empty when picked."""
 
     method: Method
     seed: str
     population_sha256: str
     population_n: int
-    items: tuple[Item, ...]
+    rows: tuple[Row, ...]
 
     @property
     def label(self) -> str:
@@ -74,16 +72,16 @@ def order_key(nonce: str, population_sha256: str, key: str) -> str:
     return sha256(f"{nonce}\n{population_sha256}\n{key}".encode()).hexdigest()
 
 
-def draw(method: Method, seed: str, items: Sequence[Item], population_sha256: str, size: int) -> Sample:
+def draw(method: Method, seed: str, rows: Sequence[Row], population_sha256: str, size: int) -> Sample:
     """The first ``size`` items by ``order_key``; planted items (drills) are outside of the frame."""
-    frame = [i for i in items if not i.drill]
-    ordered = sorted(frame, key=lambda i: (order_key(seed, population_sha256, i.key), i.key))
+    frame = [row for row in rows if not row["drill"]]
+    ordered = sorted(frame, key=lambda row: (order_key(seed, population_sha256, row["key"]), row["key"]))
     return Sample(method, seed, population_sha256, len(frame), tuple(ordered[:size]))
 
 
-def pick(keys: Sequence[str], items: Sequence[Item], population_sha256: str) -> Sample:
+def pick(keys: Sequence[str], rows: Sequence[Row], population_sha256: str) -> Sample:
     """The items that the auditor names, in that order. Raises ``NotFound`` for a key that is none."""
-    frame = {i.key: i for i in items if not i.drill}
+    frame = {row["key"]: row for row in rows if not row["drill"]}
     for key in keys:
         if key not in frame:
             raise NotFound(f"the population has no item {key!r}.", next_step="name keys of the population file.")
@@ -92,12 +90,12 @@ def pick(keys: Sequence[str], items: Sequence[Item], population_sha256: str) -> 
 
 def sample_csv(sample: Sample) -> bytes:
     """``samples/<control>.csv``: rank and order value before the cells of the item."""
-    lines = [[str(rank), _order(sample, item), *tables.item_cells(item)] for rank, item in enumerate(sample.items, 1)]
+    lines = [[str(rank), _order(sample, row), *tables.cells(row)] for rank, row in enumerate(sample.rows, 1)]
     return tables.encode(tables.SAMPLE, lines)
 
 
-def _order(sample: Sample, item: Item) -> str:
-    return "" if sample.method == "picked" else order_key(sample.seed, sample.population_sha256, item.key)
+def _order(sample: Sample, row: Row) -> str:
+    return "" if sample.method == "picked" else order_key(sample.seed, sample.population_sha256, row["key"])
 
 
 def sample_row(sample: Sample) -> dict[str, Any]:
@@ -106,26 +104,26 @@ def sample_row(sample: Sample) -> dict[str, Any]:
         "algorithm": "none" if sample.method == "picked" else ALGORITHM,
         "label": sample.label,
         "method": sample.method,
-        "n": len(sample.items),
+        "n": len(sample.rows),
         "population_n": sample.population_n,
         "population_sha256": sample.population_sha256,
         "seed": sample.seed,
     }
 
 
-def redraw(row: Any, items: Sequence[Item], population_sha256: str, csv_body: bytes, name: str) -> Sample:
-    """The sample that a sidecar describes, drawn again. Raises ``Invalid`` unless it gives ``row`` and ``csv_body``."""
+def redraw(stated: Any, rows: Sequence[Row], population_sha256: str, csv_body: bytes, name: str) -> Sample:
+    """The sample that a sidecar describes, drawn again. Raises ``Invalid`` unless it gives ``stated`` and ``csv_body``."""
     try:
-        method, seed, n = row["method"], row["seed"], row["n"]
+        method, seed, n = stated["method"], stated["seed"], stated["n"]
     except (TypeError, KeyError):
         raise Invalid(f"{name} does not say how the sample was drawn.", next_step="ask for it again.") from None
     if method not in ("nonce", "log", "picked") or type(seed) is not str or type(n) is not int:
         raise Invalid(f"{name} does not say how the sample was drawn.", next_step="ask for it again.")
     if method == "picked":
         keys = [line[2] for line in tables.decode(csv_body, tables.SAMPLE, name)]
-        sample = pick(keys, items, population_sha256)
+        sample = pick(keys, rows, population_sha256)
     else:
-        sample = draw(method, seed, items, population_sha256, n)
-    if sample_row(sample) != row or sample_csv(sample) != csv_body:
+        sample = draw(method, seed, rows, population_sha256, n)
+    if sample_row(sample) != stated or sample_csv(sample) != csv_body:
         raise Invalid(f"{name}: drawing again gives another sample.", next_step="do not rely on the sample.")
     return sample

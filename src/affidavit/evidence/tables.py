@@ -12,11 +12,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from affidavit.core.assessment import item_row
+from affidavit.core import canonical
 from affidavit.core.digest import of_bytes
 from affidavit.core.errors import Invalid
-from affidavit.core.fields import parse_time
-from affidavit.core.findings import Item
+from affidavit.core.fields import parse_time, time_text
+
+Row = Mapping[str, Any]
+"""An item of a population as ``core.assessment.item_row`` gives it."""
 
 POPULATION = ("key", "at", "refs", "entries", "drill")
 SAMPLE = ("rank", "order", *POPULATION)
@@ -49,36 +51,41 @@ def decode(body: bytes, header: Sequence[str], name: str) -> list[list[str]]:
     return rows
 
 
-def item_cells(item: Item) -> list[str]:
+def cells(row: Row) -> list[str]:
     """An item of a population as cells."""
-    row = item_row(item)
     entries = " ".join(map(str, row["entries"]))
     return [row["key"], row["at"], " ".join(row["refs"]), entries, "yes" if row["drill"] else "no"]
 
 
-def item_of(cells: Sequence[str], name: str) -> Item:
+def row_of(line: Sequence[str], name: str) -> Row:
     """An item from its cells. Raises ``Invalid``."""
-    if len(cells) != len(POPULATION):
-        raise Invalid(f"{name}: a line has {len(cells)} cells.", next_step="ask for the package again.")
-    key, at, refs, entries, drill = cells
+    if len(line) != len(POPULATION):
+        raise Invalid(f"{name}: a line has {len(line)} cells.", next_step="ask for the package again.")
+    key, at, refs, entries, drill = line
     try:
-        indexes = tuple(int(e) for e in entries.split(" ")) if entries else ()
+        indexes = [int(e) for e in entries.split(" ")] if entries else []
     except ValueError:
         raise Invalid(f"{name}: entries {entries[:60]!r} are no indexes.", next_step="ask for it again.") from None
-    item = Item(key, parse_time(at), tuple(refs.split(" ")) if refs else (), indexes, drill == "yes")
-    if item_cells(item) != list(cells):
+    at = time_text(parse_time(at))
+    row = {"key": key, "at": at, "refs": refs.split(" ") if refs else [], "entries": indexes, "drill": drill == "yes"}
+    if cells(row) != list(line):
         raise Invalid(f"{name}: the line of {key[:60]!r} is not in its only form.", next_step="ask for it again.")
-    return item
+    return row
 
 
-def population_csv(items: Sequence[Item]) -> bytes:
+def population_csv(rows: Sequence[Row]) -> bytes:
     """``populations/<control>.csv``."""
-    return encode(POPULATION, map(item_cells, items))
+    return encode(POPULATION, map(cells, rows))
 
 
-def population_items(body: bytes, name: str) -> list[Item]:
+def population_rows(body: bytes, name: str) -> list[Row]:
     """The items of ``populations/<control>.csv``. Raises ``Invalid``."""
-    return [item_of(cells, name) for cells in decode(body, POPULATION, name)]
+    return [row_of(line, name) for line in decode(body, POPULATION, name)]
+
+
+def population_digest(rows: Sequence[Row]) -> str:
+    """SHA-256 over one canonical line per item: the digest of ``core.assessment``, from the rows of a file."""
+    return of_bytes(b"".join(canonical.encode(dict(row)) + b"\n" for row in rows))
 
 
 def results_csv(grid: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> bytes:
@@ -91,7 +98,7 @@ def results_csv(grid: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> bytes:
     return encode(RESULTS, lines)
 
 
-def sidecar(row: Mapping[str, Any], items: Sequence[Item], body: bytes, origin: str, version: str) -> dict[str, Any]:
+def sidecar(row: Mapping[str, Any], rows: Sequence[Row], body: bytes, origin: str, version: str) -> dict[str, Any]:
     """``populations/<control>.json``: where the population of a finding's row comes from, to the last count."""
     population = row["population"]
     return {
@@ -99,8 +106,8 @@ def sidecar(row: Mapping[str, Any], items: Sequence[Item], body: bytes, origin: 
         "columns": list(POPULATION),
         "completeness": population["completeness"],
         "control": row["control"],
-        "count": len(items),
-        "drills": len(items) - population["n"],
+        "count": len(rows),
+        "drills": len(rows) - population["n"],
         "extractor": {"check_digest": row["check_digest"], "name": "affidavit", "version": version},
         "period": row["period"],
         "population_sha256": population["sha256"],

@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from affidavit.core import canonical, codec
+from affidavit.core import canonical
 from affidavit.core.errors import Invalid, Refused, StoreDown
-from affidavit.core.fields import VKey
 from affidavit.ledger.checkpoint import Checkpoint, open_checkpoint
 from affidavit.ledger.fields import base64_bytes, base64_text, shown
 from affidavit.ledger.keys import VerifierKey, parse_vkey
-from affidavit.ledger.policy import NONE, Policy, parse_policy
-from affidavit.ledger.succession import RECOVERY_HEADER, KeyTerm
+
+if TYPE_CHECKING:
+    from affidavit.ledger.policy import Policy
 
 ENROLLED = "affidavit.dev/enrolled/v1"
 _LIMIT = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(NamedTuple):
     """What a reader trusts beyond single keys: a tlog-policy, and root certificates of timestamp authorities."""
 
     policy: Policy | None = None
@@ -36,16 +35,19 @@ class Trust:
     @property
     def wants_witnesses(self) -> bool:
         """Whether the policy asks for cosignatures, which this release does not verify."""
-        return self.policy is not None and self.policy.quorum != NONE
+        return self.policy is not None and self.policy.quorum != "none"
 
 
 def read_trust(policy: bytes | None = None, tsa_roots: Sequence[bytes] = ()) -> Trust:
     """Trust from the text of a policy and PEM or DER certificates. Raises ``Invalid``."""
-    return Trust(None if policy is None else parse_policy(policy), tuple(tsa_roots))
+    if policy is None:
+        return Trust(None, tuple(tsa_roots))
+    from affidavit.ledger.policy import parse_policy
+
+    return Trust(parse_policy(policy), tuple(tsa_roots))
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolled:
+class Enrolled(NamedTuple):
     """What a reader kept of a log: its key and the newest checkpoint verified with it (a note)."""
 
     origin: str
@@ -56,11 +58,6 @@ class Enrolled:
     def checkpoint(self) -> Checkpoint:
         """The kept checkpoint. Raises ``Tampered`` or ``Invalid`` if the file was altered."""
         return open_checkpoint(self.note, [self.vkey], origin=self.origin).checkpoint
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    vkey: VKey
 
 
 def read_enrolled(file: Path) -> dict[str, Enrolled]:
@@ -80,7 +77,7 @@ def read_enrolled(file: Path) -> dict[str, Enrolled]:
             isinstance(line.get(k), str) for k in ("origin", "vkey", "checkpoint")
         ):
             raise Invalid(f"{file} has a line that is no enrolled log.", next_step="restore it.")
-        codec.load_object(_Line, {"vkey": line["vkey"]}, str(file))
+        parse_vkey(line["vkey"])
         note = base64_bytes(line["checkpoint"], "enrolled checkpoint")
         found[line["origin"]] = Enrolled(line["origin"], line["vkey"], note)
     return found
@@ -130,16 +127,3 @@ def _save(file: Path, known: Mapping[str, Enrolled]) -> None:
         with suppress(OSError):
             staged.unlink()
         raise StoreDown(f"{file} cannot be written: {e}.", next_step="check the disk and its rights.") from None
-
-
-def leads(terms: Sequence[KeyTerm], changes: Sequence[bytes], trusted: str, *, genesis: bool) -> bool:
-    """Whether the key of the last term is the trusted one or follows from it.
-
-    A rotation carries the trusted key's own signature. A recovery is signed by the recovery key of entry 0
-    instead, so it counts only if ``genesis``: entry 0 is under a checkpoint that the reader kept.
-    """
-    places = [i for i, term in enumerate(terms) if term.vkey == trusted]
-    if not places:
-        return False
-    recovered = [note.startswith(f"{RECOVERY_HEADER}\n".encode()) for note in changes[places[0] :]]
-    return genesis or not any(recovered)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from affidavit.core.errors import Invalid
 from affidavit.ledger.listing import Problem
@@ -15,8 +16,7 @@ TRUST_KINDS = frozenset({"key", "level", "fork", "timestamp", "witness"})
 """Problems about whose word a target is, not about its own bytes: they leave ``self-consistent`` standing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """The verdict on one target.
 
     ``level`` is what was reached: ``none`` when the target does not agree with itself. ``notes`` are no
@@ -32,7 +32,7 @@ class Report:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     unauthenticated: tuple[str, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def ok(self) -> bool:
@@ -48,7 +48,7 @@ class Report:
         if LEVELS.index(self.level) >= LEVELS.index(level):
             return self
         detail = f"{level} is required, {self.level} was reached"
-        return replace(self, problems=(*self.problems, Problem("level", "", None, detail)))
+        return self._replace(problems=(*self.problems, Problem("level", "", None, detail)))
 
     def row(self) -> dict[str, Any]:
         """The report for ``--json``."""
@@ -80,12 +80,12 @@ class Report:
         return found
 
 
-@dataclass
 class Notebook:
     """Where the checks of one target write down what they find."""
 
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
 
     def flaw(self, kind: str, path: str, index: int | None, detail: str) -> None:
         """Note a problem."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_BYTES = (1 << 32) - 2
 """Largest package, bytes: beyond it zip64 would be needed, which is refused."""
@@ -27,8 +27,7 @@ _DATE_1980 = 0x21
 _MODE_0644 = 0o100644 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One file of the zip: its name, the CRC-32 of its bytes, their number, and where its header starts."""
 
     name: str

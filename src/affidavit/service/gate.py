@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from affidavit.core import envelope
+from affidavit.core.area import ViewTx
 from affidavit.core.envelope import Record
 from affidavit.core.errors import Invalid
 from affidavit.core.findings import Facts, Item, Outcome, not_tested
@@ -31,11 +32,9 @@ def facts_about(reading: Reading, entries: EntryStore, start: Iterable[str], rul
         wanted = sorted(r for r in frontier - seen if not r.startswith(SKIPPED))
         seen |= frontier
         frontier = set()
-        for ref in wanted:
-            for (index,) in log.rows("SELECT idx FROM {ref} WHERE ref = ?", ref):
-                if index not in found:
-                    found[index] = _record(entries, index)
-                    frontier |= set(found[index].head.refs)
+        for index in sorted({i for ref in wanted for i in _about(log, ref)} - set(found)):
+            found[index] = _record(entries, index)
+            frontier |= set(found[index].head.refs)
     for actor in {r.head.actor for r in found.values()}:
         for (index,) in log.rows("SELECT idx FROM {ref} WHERE ref = ?", f"principal:{actor}"):
             if index not in found:
@@ -45,6 +44,24 @@ def facts_about(reading: Reading, entries: EntryStore, start: Iterable[str], rul
     opened = _record(entries, 0)
     found[0] = opened
     return Facts((found[i] for i in sorted(found)), rules.parameters)
+
+
+def _about(log: ViewTx, ref: str) -> list[int]:
+    """Entries that say something of ``ref`` for a candidate.
+
+    Of a model: those that concern no single version (plans, standing authorisations). Of a dataset: its
+    own, not those of every run and version that used it. Of anything else: all that name it.
+    """
+    sql = "SELECT idx FROM {ref} WHERE ref = ?"
+    if ref.startswith("model:") and "/" not in ref:
+        rows = log.rows(
+            sql + " AND idx NOT IN (SELECT idx FROM {ref} WHERE ref >= ? AND ref < ?)", ref, ref + "/", ref + "0"
+        )
+    elif ref.startswith("dataset:"):
+        rows = log.rows(sql + " AND idx IN (SELECT idx FROM {meta} WHERE stream = ?)", ref, ref.split("/")[0])
+    else:
+        rows = log.rows(sql, ref)
+    return [index for (index,) in rows]
 
 
 def _record(entries: EntryStore, index: int) -> Record:

@@ -116,12 +116,13 @@ def versions(q: c.Versions, state: ViewTx, ctx: Ctx) -> list[dict[str, Any]]:
 
 
 def systems(q: c.Systems, state: ViewTx, ctx: Ctx) -> list[dict[str, Any]]:
-    """The register, by name; private texts as vault ids."""
+    """The register, by name, with its private texts in words; an erased one is None."""
     found = []
     for (name,) in state.rows("SELECT system FROM {system} ORDER BY system"):
         row = lookup.system(state, name) or {}
         models = [m for (m,) in state.rows("SELECT model FROM {model} WHERE system = ? ORDER BY model", name)]
-        found.append({**row, "models": models, "commitments": dossier.commitments(state, name)})
+        words = {k: ctx.text(row[k]) for k in ("purpose", "tier_reason", "people") if row.get(k)}
+        found.append({**row, **words, "models": models, "commitments": dossier.commitments(state, name)})
     return found
 
 
@@ -142,7 +143,9 @@ def _fairness(ctx: Ctx, found: lookup.Version) -> Any:
 def card(q: c.Card, state: ViewTx, ctx: Ctx) -> str:
     """The model card as text."""
     facts = show(c.Show(q.version), state, ctx)
-    return docs.card_html(facts) if q.form == "html" else docs.card_markdown(facts)
+    system = facts.get("system") or {}
+    texts = {v: ctx.text(v) or "erased" for k in ("purpose", "tier_reason", "people") if (v := system.get(k))}
+    return docs.card_html(facts, texts) if q.form == "html" else docs.card_markdown(facts, texts)
 
 
 def bom(q: c.Bom, state: ViewTx, ctx: Ctx) -> dict[str, Any]:
