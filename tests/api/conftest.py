@@ -66,7 +66,7 @@ class Served:
         grant = ws.access.request_grant(principal=principal, role=role, in_env=env, reason="by the test", by=name)
         ws.access.approve_grant(grant.facts[0].grant, by=admin)
         expires = ws.stores.clock.now() + timedelta(days=30)
-        key = ws.access.issue_key(principal=principal, for_env=key_env, expires=expires).result["key"]
+        key = ws.access.issue_key(principal=principal, for_env=key_env, expires=expires, by=name).result["key"]
         return principal, self.call.as_(key)
 
 

@@ -338,7 +338,7 @@ def test_the_secret_of_a_key_is_shown_once_and_logged_never(served, caplog):
     """The result of a measure is in the answer and nowhere else."""
     caplog.set_level(logging.DEBUG)
     expires = "2026-02-01T00:00:00.000Z"
-    body = {"principal": served.made.admin.principal, "for_env": "staging", "expires": expires}
+    body = {"principal": served.made.admin.principal, "for_env": "production", "expires": expires}
     answer = served.call.post("/v1/access/issue-key", body)
     secret = answer.json()["result"]["key"]
     assert served.call.as_(secret).get("/v1/access/grants").status_code == 200

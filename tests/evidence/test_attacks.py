@@ -113,6 +113,9 @@ PLAIN = [
     ("the checkpoint is of 10 MB", put("log/checkpoint", b"a" * 10_000_000), "checkpoint", "log/checkpoint"),
     ("a file nobody lists", put("manifest2.json", b"{}"), "unexpected", "'manifest2.json'"),
     ("a listed kind of file nobody lists", put("keys/0001.note", b"x"), "unexpected", "keys/0001.note"),
+    ("a timestamp of a size with zeros", put("timestamps/007.tsr", b"x"), "archive", "'timestamps/007.tsr'"),
+    ("a timestamp of 2 MB", put("timestamps/7.tsr", b"x" * 2_000_000), "timestamp", "timestamps"),
+    ("a bundle of 20 MB", put("log/tile/entries/000.p/20", b"x" * 20_000_000), "log", "log"),
     ("a path out of the folder", put("../../etc/passwd", b"x"), "archive", "'../../etc/passwd'"),
     ("an absolute path", put("/etc/passwd", b"x"), "archive", "'/etc/passwd'"),
     ("a backslash path", put("log\\checkpoint", b"x"), "archive", "'log\\\\checkpoint'"),
@@ -426,3 +429,38 @@ def test_a_forged_key_does_not_open_a_commitment(package):
 def test_zip_of_is_the_writers_form(package):
     """The tests' own tool changes nothing by itself."""
     assert zip_of(files_of(package)) == package
+
+
+def test_values_of_any_other_kind_leak_no_foreign_error(package):
+    """Four hundred JSON values replaced by others, signed by the key holder: always a report."""
+    import random
+
+    draw = random.Random(11)
+    names = ["manifest.json", "findings.json", "disclosures.json", "controls.json", "populations/AI-99.1.json", "samples/AI-99.1.json"]
+    others = [None, 7, -1, "x", [], {}, True, [1, "a"], {"a": 1}, 2**52]
+
+    def places(value, path=()):
+        yield path
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+            yield from places(item, (*path, key))
+
+    for _ in range(400):
+        name = draw.choice(names)
+        fields = {}
+
+        def edit(files, name=name, fields=fields):
+            value = canonical.decode(files[name])
+            path = draw.choice([p for p in places(value) if p])
+            node = value
+            for key in path[:-1]:
+                node = node[key]
+            node[path[-1]] = draw.choice(others)
+            if name == "manifest.json":
+                fields.update({k: v for k, v in value.items() if k != "files"})
+            else:
+                files[name] = canonical.encode(value)
+
+        remade(package, edit)
+        fields.pop("log_key", None)
+        body = remade(package, (lambda files: None) if name == "manifest.json" else edit, KEY, **fields)
+        check(body, vkeys=[KEY.vkey]).lines()

@@ -14,7 +14,7 @@ from affidavit.evidence.reperform import reperform
 from affidavit.evidence.verify import verify_package
 
 LAST = Ed25519Signer("example.org/risk", seeded("third"))
-SHA256 = "ac294e0b8ebcfb15caef85aeb5b3325bba3e3a38192d66010c9ef13785801047"
+SHA256 = "acdbe181170f5f912eb38c7bac9a9b9c71129edf7b85be25ce42b601156914dc"
 
 
 def test_the_fixture_was_never_changed():

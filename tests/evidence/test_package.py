@@ -202,6 +202,8 @@ def test_a_simulated_clock_is_said_everywhere(pack):
     assert canonical.decode(files["manifest.json"])["label"] == "simulated"
     assert b"SIMULATED" in files["README.txt"]
     assert b"Simulated clock" in files["report.html"]
+    for text in (files["report.html"].lower(), files["README.txt"].lower()):
+        assert b"evidence package" not in text
     report = check(package)
     assert report.ok
     assert report.facts["label"] == "simulated"

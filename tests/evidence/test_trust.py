@@ -349,3 +349,27 @@ def test_a_missing_client_is_said_once(pack, ledger, monkeypatch):
     ledger.stamps[10] = ledger.stamps[20]
     report = check(pack(ledger), vkeys=[ledger.signer.vkey], trust=TSA)
     assert [p.kind for p in report.problems] == ["timestamp"]
+
+
+def test_a_real_authority_anchors(pack, ledger, tmp_path):
+    """``openssl ts`` as the authority, verified by the real client."""
+    import importlib.util
+    import shutil
+    from pathlib import Path
+
+    pytest.importorskip("rfc3161_client")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the test authority")
+    spec = importlib.util.spec_from_file_location("authority", Path(__file__).parents[1] / "ledger" / "test_timestamps.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / "house").mkdir()
+    (tmp_path / "rival").mkdir()
+    house, rival = module.Authority(tmp_path / "house", "House"), module.Authority(tmp_path / "rival", "Rival")
+    body = Checkpoint(ledger.origin, ledger.size, ledger.root).body()
+    ledger.stamps[ledger.size] = house.stamp(module.make_request(body, 7))
+    package = pack(ledger)
+    anchored = check(package, vkeys=[ledger.signer.vkey], trust=Trust(tsa_roots=(house.root,)), require="anchored")
+    assert anchored.ok, anchored.lines()
+    other = check(package, vkeys=[ledger.signer.vkey], trust=Trust(tsa_roots=(rival.root,)), require="anchored")
+    assert kinds(other) == {"timestamp", "level"}

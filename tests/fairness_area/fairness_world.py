@@ -75,7 +75,9 @@ class Story:
     def add(self, fact: Any, *refs: str, who: str = ANNA, drill: bool = False) -> Record:
         return self.w.append([Draft(fact, refs)], who, drill=drill, apply=False)[0]
 
-    def plan(self, number: int = 1, *thresholds: e.FairThreshold, approver: str = BEN, days: int = 300, split: str = "test") -> str:
+    def plan(
+        self, number: int = 1, *thresholds: e.FairThreshold, approver: str = BEN, days: int = 300, split: str = "test"
+    ) -> str:
         """A plan, proposed and approved."""
         refs = (f"model:{MODEL}", f"plan:{ident(number)}", DATA)
         self.add(e.FairnessPlanProposed(ident(number), MODEL, DATA, split, thresholds or (TPR,), TEXT, TEXT), *refs)
@@ -90,10 +92,24 @@ class Story:
         )  # fmt: skip
         return self.add(fact, f"model:{MODEL}", f"model:{VERSION}", f"run:{ident(20)}", who=author)
 
-    def assess(self, *verdicts: e.FairVerdict, plan: int = 1, artifact: str = ARTIFACT, by: str = "service", who: str = ANNA) -> Record:
+    def assess(
+        self, *verdicts: e.FairVerdict, plan: int = 1, artifact: str = ARTIFACT, by: str = "service", who: str = ANNA
+    ) -> Record:
         """Version 3 assessed."""
         fact = e.FairnessAssessed(
-            MODEL, 3, artifact, ident(plan), DATA, "test", CONTENT, 1000, 0, digest(5), verdicts or (verdict(),), TABLE, by  # type: ignore[arg-type]
+            MODEL,
+            3,
+            artifact,
+            ident(plan),
+            DATA,
+            "test",
+            CONTENT,
+            1000,
+            0,
+            digest(5),
+            verdicts or (verdict(),),
+            TABLE,
+            by,  # type: ignore[arg-type]
         )
         return self.add(fact, f"model:{MODEL}", f"model:{VERSION}", f"plan:{ident(plan)}", DATA, who=who)
 

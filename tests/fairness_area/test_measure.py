@@ -33,7 +33,9 @@ def biased(i: int) -> int:
 class Bench:
     """Data on disk, predictions in the store, a plan in force; scenarios change what they need."""
 
-    def __init__(self, tmp_path, *thresholds: FairThreshold, decide=biased, cutoff: bool = False, split: str = "test", **columns) -> None:
+    def __init__(
+        self, tmp_path, *thresholds: FairThreshold, decide=biased, cutoff: bool = False, split: str = "test", **columns
+    ) -> None:
         self.w, self.path = world(), tmp_path / "people.parquet"
         table = {"SEX": SEX, "AGEP": AGE, "employed": LABEL, "part": SPLIT, **columns}
         pq.write_table(pa.table(table), self.path)
@@ -55,7 +57,9 @@ class Bench:
         self.columns = columns
 
     def assess(self, **changes):
-        wish = c.Assess(**{"version": VERSION, "data": str(self.path), "label": "employed", "split_column": "part"} | changes)
+        wish = c.Assess(
+            **{"version": VERSION, "data": str(self.path), "label": "employed", "split_column": "part"} | changes
+        )
         return self.w.measure(measure.assess, wish, BEN)[0].fact
 
 

@@ -103,7 +103,10 @@ def test_an_assessment_is_recorded_and_answered():
     plan = planned(w, TPR, RATIO)
     (made,) = w.do(assessed(plan, verdict(), verdict(RATIO, "0.900000", 40)), BEN)
     assert made.head.refs == (f"model:{MODEL}", f"model:{VERSION}", f"plan:{plan}", DATA)
-    w.do(assessed(plan, verdict(said="breached", value="0.200000"), verdict(RATIO, None, 3, "insufficient-data")), drill=True)
+    w.do(
+        assessed(plan, verdict(said="breached", value="0.200000"), verdict(RATIO, None, 3, "insufficient-data")),
+        drill=True,
+    )
     found = w.answer("fairness.latest", MODEL, 3)
     assert [(v["metric"], v["verdict"], v["value"]) for v in found["verdicts"]] == [
         ("tpr", "met", "0.050000"), ("selection_rate", "met", "0.900000"),

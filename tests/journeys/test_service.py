@@ -141,7 +141,7 @@ def test_keys_are_bound_to_one_environment_and_expire(make, clock):
     made = make()
     ws = made.workspace
     service = person(ws, "Batch", "admin", made.admin)
-    issued = ws.access.issue_key(service.principal, "development", clock.now() + timedelta(days=2), by=made.admin)
+    issued = ws.access.issue_key(service.principal, "development", clock.now() + timedelta(days=2), by=service)
     secret = issued.result["key"]
     holder = ws.key_holder(secret)
     assert (holder.principal, holder.env) == (service.principal, "development")
@@ -151,6 +151,32 @@ def test_keys_are_bound_to_one_environment_and_expire(make, clock):
     clock.advance(timedelta(days=3))
     with pytest.raises(NotAllowed, match="expired"):
         ws.key_holder(secret)
+
+
+def test_nobody_sees_the_secret_of_another_persons_key(make, clock):
+    """An administrator issues keys of services, not of people; others issue their own alone."""
+    made = make()
+    ws = made.workspace
+    approver, day = person(ws, "Approver", "approver", made.admin), clock.now() + timedelta(days=2)
+    with pytest.raises(Refused) as refusal:
+        ws.access.issue_key(approver.principal, "production", day, by=made.admin)
+    assert refusal.value.code == "key_of_another_person"
+    batch = ws.access.register_principal("service", "batch", by=made.admin).facts[0].principal
+    assert ws.access.issue_key(batch, "production", day, by=made.admin).result["key"]
+    with pytest.raises(NotAllowed):
+        ws.access.issue_key(batch, "production", day, by=approver)
+
+
+def test_a_measure_repeated_under_its_command_id_is_not_done_again(make, clock):
+    """A retry of a measure gives the earlier record; the secret, shown once, is not shown again."""
+    made = make()
+    ws, command_id, day = made.workspace, str(uuid.uuid4()), clock.now() + timedelta(days=2)
+    first = ws.access.issue_key(made.admin.principal, "production", day, by=made.admin, command_id=command_id)
+    again = ws.access.issue_key(made.admin.principal, "production", day, by=made.admin, command_id=command_id)
+    assert again.repeated and again.facts == first.facts and again.result is None
+    with pytest.raises(Invalid, match="another command"):
+        ws.access.issue_key(made.admin.principal, "staging", day, by=made.admin, command_id=command_id)
+    assert flaws(ws) == []
 
 
 def test_the_last_administrator_cannot_leave(make):

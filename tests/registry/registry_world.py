@@ -319,6 +319,7 @@ class Desk:
     def __init__(self, world: World, who: str = ANNA) -> None:
         self.world, self.now, self.who, self.rules = world, world.now, Who(who, "os-user"), world.rules
         self.biggest = 0
+        self.local = True
 
     def ask(self, name: str, *args: Any) -> Any:
         return self.world.answer(name, *args)

@@ -154,6 +154,8 @@ class Desk(Protocol):
     now: datetime
     who: Who
     rules: Rules
+    local: bool
+    """Whether the caller is on this machine: else no path is read and no model is brought to life."""
 
     def ask(self, name: str, *args: Any) -> Any:
         """An answer of any area by name (``lineage.dataset``), on the current state."""

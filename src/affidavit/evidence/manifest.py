@@ -18,7 +18,7 @@ from affidavit.core.fields import Count, Digest, Positive, Token, VKey
 from affidavit.ledger.fields import number, shown, text_lines
 from affidavit.ledger.keys import VerifierKey
 from affidavit.ledger.notes import SignsNotes, sign_note, verify_note
-from affidavit.ledger.tiles import parse_path
+from affidavit.ledger.tiles import MAX_ENTRY_BYTES, WIDTH, parse_path
 
 FORMAT = "affidavit.dev/package/v1"
 FAMILY = "affidavit.dev/package/"
@@ -30,6 +30,8 @@ LATER_CHECKPOINT, LATER_PROOF = "later/checkpoint", "later/consistency"
 JSON_LIMIT = 256 << 20
 """Largest JSON or CSV file that is read whole, bytes."""
 NOTE_LIMIT = 1_000_000
+LOG_LIMIT = WIDTH * (MAX_ENTRY_BYTES + 2)
+"""Largest file of a log, bytes: a full bundle of the longest entries."""
 LEVELS: dict[str, str] = {
     "self-consistent": "the key came with the package: it agrees with itself, nothing more",
     "pinned": "the log key was given by the reader or enrolled earlier",

@@ -15,7 +15,7 @@ from affidavit.evidence.anchors import check_timestamps
 from affidavit.evidence.archive import Archive, open_archive
 from affidavit.evidence.contents import check_attachments, check_disclosures, check_findings, guarded
 from affidavit.evidence.entries import EntryCheck
-from affidavit.evidence.lineage import Lineage, check_lineage, judge_keys
+from affidavit.evidence.keyline import Lineage, check_lineage, judge_keys
 from affidavit.evidence.prefix import root_at
 from affidavit.evidence.trust import Enrolled, Trust
 from affidavit.evidence.verdict import Level, Notebook, Report
@@ -57,7 +57,7 @@ class Package:
 
     def log(self, path: str) -> bytes:
         """A file of the packaged log."""
-        return self.archive.read(f"log/{path}", m.JSON_LIMIT)
+        return self.archive.read(f"log/{path}", m.LOG_LIMIT)
 
 
 def verify_package(
@@ -125,7 +125,7 @@ def _check_all(
     enrolled: Mapping[str, Enrolled],
     against: bytes | None,
 ) -> None:
-    book, archive = package.book, package.archive
+    book = package.book
     try:
         _open_manifest(package)
     except m.UnknownVersion as e:
@@ -145,10 +145,7 @@ def _check_all(
     held = _meets_enrolled(package, mine)
     if against is not None:
         guarded(book, "fork", "", partial(_meets_kept, package, against))
-    stamps = {s: archive.read(f"timestamps/{s}.tsr", _STATEMENT_LIMIT) for s in _stamped(archive)}
-    package.anchored = check_timestamps(
-        book, stamps, trust.tsa_roots, package.origin, package.size, package.entries, package.root_at
-    )
+    guarded(book, "timestamp", "timestamps", partial(_check_anchors, package, package.entries, trust))
     if trust.wants_witnesses:
         book.flaw("witness", m.CHECKPOINT, None, "the policy asks for witnesses; this release verifies no cosignature")
     judge_keys(book, package.lineage, package.key, given, mine, held=held)
@@ -261,8 +258,16 @@ def _log_path(path: str) -> str:
 
 def _stamped(archive: Archive) -> list[int]:
     """The sizes of the timestamps in the package, ascending."""
-    names = [n.removeprefix("timestamps/").removesuffix(".tsr") for n in archive.members if n.startswith("timestamps/")]
-    return sorted(int(n) for n in names if n.isascii() and n.isdigit() and len(n) < 16)
+    names = [n for n in archive.members if n.startswith("timestamps/") and m.allowed(n)]
+    return sorted(int(n.removeprefix("timestamps/").removesuffix(".tsr")) for n in names)
+
+
+def _check_anchors(package: Package, entries: EntryCheck, trust: Trust) -> None:
+    archive = package.archive
+    stamps = {s: archive.read(f"timestamps/{s}.tsr", _STATEMENT_LIMIT) for s in _stamped(archive)}
+    package.anchored = check_timestamps(
+        package.book, stamps, trust.tsa_roots, package.origin, package.size, entries, package.root_at
+    )
 
 
 def _check_keys(package: Package, entries: EntryCheck, key: VerifierKey) -> None:

@@ -6,7 +6,7 @@ from affidavit.core.fields import time_text
 from affidavit.evidence.manifest import FORMAT, LEVELS, Manifest
 
 _TEXT = """\
-EVIDENCE PACKAGE ({format})
+{title}
 {rule}
 Log:     {origin}
 Period:  {start} to {end} (end excluded)
@@ -55,9 +55,10 @@ that something never recorded did not happen. Disclosed texts may be personal: t
 def readme(manifest: Manifest) -> bytes:
     """The text for one package."""
     levels = "\n".join(f"  {name + ':':<17} {says}" for name, says in LEVELS.items())
+    title = f"{'PACKAGE OF A SIMULATED LOG' if manifest.label else 'EVIDENCE PACKAGE'} ({FORMAT})"
     label = "CLOCK:   SIMULATED. Times are invented; nothing in here is evidence.\n" if manifest.label else ""
     text = _TEXT.format(
-        format=FORMAT, rule="=" * (19 + len(FORMAT)), origin=manifest.origin, start=time_text(manifest.period.start),
+        title=title, rule="=" * len(title), origin=manifest.origin, start=time_text(manifest.period.start),
         end=time_text(manifest.period.end), as_of=manifest.as_of, label=label, levels=levels,
     )  # fmt: skip
     return text.encode()

@@ -47,7 +47,8 @@ def tag(name: str, *children: object, cls: str = "") -> Markup:
 def rows(header: Sequence[str], lines: Iterable[Sequence[object]]) -> Markup:
     """A table, or nothing when there is no line."""
     body = [tag("tr", *(tag("td", cell) for cell in line)) for line in lines]
-    return tag("table", tag("tr", *(tag("th", h) for h in header)), *body) if body else Markup("")
+    head = tag("tr", *(tag("th", h) for h in header)) if any(header) else ""
+    return tag("table", head, *body) if body else Markup("")
 
 
 def bullets(lines: Iterable[object]) -> Markup:
@@ -80,9 +81,13 @@ def report(pages: Pages) -> bytes:
         *(_control(f, rows_of.get(f.control, {}), pages.samples[f.control]) for f in pages.findings),
         *_limits(),
     ]
-    title = f"Evidence package: {pages.manifest.origin}"
+    title = f"{_title(pages.manifest)}: {pages.manifest.origin}"
     head = tag("head", Markup('<meta charset="utf-8">'), tag("title", title), Markup(f"<style>{_STYLE}</style>"))
     return ("<!doctype html>\n" + Markup(f'<html lang="en">{head}{tag("body", *body)}</html>\n')).encode()
+
+
+def _title(manifest: Manifest) -> str:
+    return "Package of a simulated log" if manifest.label else "Evidence package"
 
 
 def _day(text: object) -> str:
@@ -91,7 +96,7 @@ def _day(text: object) -> str:
 
 def _head(manifest: Manifest) -> list[Markup]:
     found = [
-        tag("h1", "Evidence package"),
+        tag("h1", _title(manifest)),
         tag("p", tag("strong", "Management's self-test - not the auditor's test."),
             " Results are computed from the ledger in this package; conclusions are the reader's."),
     ]  # fmt: skip
@@ -126,22 +131,26 @@ def _gap_lines(pages: Pages) -> Iterable[object]:
             yield f"{f.control}: not tested: {reason}"
         if not f.completeness.proven:
             yield f"{f.control}: completeness of the population is not proven: {f.completeness.how}"
-        if len(f.completeness.sources) < 2:
+        if len(f.completeness.sources) < 2 and "single source" not in f.completeness.how:
             yield f"{f.control}: the population comes from a single source ({', '.join(f.completeness.sources)})."
     for w in pages.manifest.withheld:
         why = {"class": "left out by class", "size": "left out by size", "missing": "MISSING from the store"}[w.why]
         yield Markup(f"{put(w.kind)} attachment of entry {w.entry}, {w.bytes} bytes: {why} {tag('code', w.digest)}")
     if lost := len(pages.disclosures["missing"]):
-        yield f"{lost} private texts are missing from the vault or do not open their commitments."
+        yield f"{_texts(lost)} missing from the vault, or not opening its commitment."
     if erased := len(pages.disclosures["erased"]):
-        yield f"{erased} private texts were erased; their commitments remain."
+        yield f"{_texts(erased)} erased; the commitment remains."
     if sealed := pages.disclosures["sealed"]:
-        yield f"{sealed} private texts stay sealed (names of principals are among them)."
+        yield f"{_texts(sealed)} sealed: not of a class that was disclosed."
     if not pages.stamped or pages.stamped[-1] < pages.manifest.as_of:
         reach = f"up to entry {pages.stamped[-1]} only" if pages.stamped else "no timestamp"
         yield f"Unanchored: {reach}. The operator could have rewritten the rest before you got a checkpoint."
     if any(s.method == "log" and s.rows for s in pages.samples.values()):
         yield "Samples without the auditor's nonce are selectable by management."
+
+
+def _texts(n: int) -> str:
+    return "1 private text is" if n == 1 else f"{n} private texts are each"
 
 
 def _exceptions(findings: Sequence[Finding]) -> list[Markup]:
@@ -151,7 +160,13 @@ def _exceptions(findings: Sequence[Finding]) -> list[Markup]:
         for f in findings
         if f.design == "exception"
     ]
-    return [tag("h2", "Exceptions"), *(lines or [tag("p", "No exceptions noted. Read the gaps above with it.")])]
+    return [tag("h2", "Exceptions"), *(lines or [tag("p", _none(findings))])]
+
+
+def _none(findings: Sequence[Finding]) -> str:
+    if all(f.headline == "pass" for f in findings):
+        return "No exceptions noted."
+    return "None among what was tested; not everything was: read the gaps above."
 
 
 def _result(f: Finding) -> str:
@@ -163,10 +178,11 @@ def _result(f: Finding) -> str:
         return f"Exception noted: {len(f.exceptions)} of {f.n} items{missed} ({listed})."
     if f.operating == "pass":
         return "No exceptions noted."
-    if f.n == 0:
+    if f.operating == "no population":
         return "The circumstances that warrant the control did not occur; operation not tested."
     open_ = f"{len(f.untested)} attribute tests were not possible" if f.untested else "completeness is open"
-    return f"Not evaluated: {open_}; no exceptions among the {f.n} items as far as tested."
+    found = f"no exceptions among the {f.n} items as far as tested" if f.n else "no item was found"
+    return f"Not evaluated: {open_}; {found}."
 
 
 def _summary(findings: Sequence[Finding]) -> list[Markup]:
@@ -204,7 +220,10 @@ def _control(f: Finding, row: Mapping[str, Any], sample: Sample) -> Markup:
         ("Control as stated", row.get("statement", "")),
         ("Parameters in force", parameters or "none"),
         ("Evidence relevant to", relevant or "no framework"),
-        ("Test", f"every item by {len(_attributes(f))} attributes, check {f.check_digest}"),
+        (
+            "Test",
+            f"every item by {len(_attributes(f) or row.get('attributes', ()))} attributes, check {f.check_digest}",
+        ),
         ("Population", f"{f.n} items ({len(f.items) - f.n} planted): {f.query}"),
         ("Sources", ", ".join(f.completeness.sources)),
         ("Completeness", completeness),
@@ -214,22 +233,27 @@ def _control(f: Finding, row: Mapping[str, Any], sample: Sample) -> Markup:
         ("Design", f"{f.design}; drills: {', '.join(f'entry {i}' for i in f.drills) or 'none in the period'}"),
     ]
     heading = tag("h3", f.control, " ", f.title, " ", _state(f.headline))
-    return tag("section", heading, rows(("", ""), facts), _grid(f), _details(f.exceptions))
+    return tag("section", heading, rows(("", ""), facts), _grid(f, row.get("attributes", {})), _details(f.exceptions))
 
 
 def _attributes(f: Finding) -> list[str]:
     return sorted({a for outcomes in f.grid.values() for a in outcomes})
 
 
-def _grid(f: Finding) -> Markup:
+def _grid(f: Finding, stated: Mapping[str, Any]) -> Markup:
     """How often each attribute passed, deviated, did not apply, or was not tested; planted items left out."""
     states = ("pass", "deviation", "not_applicable", "not_tested")
     real = [f.grid[i.key] for i in f.items if not i.drill]
     lines = [
-        (attribute, *(sum(o[attribute].state == s for o in real if attribute in o) for s in states))
+        (_attribute(attribute, stated), *(sum(o[attribute].state == s for o in real if attribute in o) for s in states))
         for attribute in _attributes(f)
     ]
     return rows(("Attribute", "Pass", "Deviation", "Not applicable", "Not tested"), lines)
+
+
+def _attribute(name: str, stated: Mapping[str, Any]) -> str:
+    says = stated.get(name) if isinstance(stated, Mapping) else None
+    return f"{name}: {says}" if says else name
 
 
 def _details(exceptions: Sequence[ItemException]) -> Markup:

@@ -88,9 +88,11 @@ class Executor:
         command_id: str | None = None,
         drill: bool = False,
         expect: Mapping[str, int] | None = None,
+        digest: str | None = None,
     ) -> Done:
         """Decide a command and append its facts, all or none.
 
+        ``digest`` stands for the command's own when it records a measure: that of the measure's request.
         ``expect`` maps streams to the number of entries the caller saw in them (optimistic check).
         Raises ``Invalid``, ``NotFound``, ``NotAllowed``, ``Refused``, ``Busy`` or ``StoreDown``; the
         same ``command_id`` may be sent again after any of them.
@@ -100,13 +102,15 @@ class Executor:
         name = self.catalog.name_of(type(command))
         self._check_attachments(command)
         sealed = seal(self.stores, name, command, command_id)
+        if digest is not None:
+            sealed = replace(sealed, digest=digest)
         job = Job(name, sealed, command_id, who, drill, now, sealed.command.env, expect or {})
         try:
             return self._locked(job)
         except (Invalid, NotFound, NotAllowed, Refused, Busy) as e:
             # Not after StoreDown: the commit may have reached the disk, and its texts must outlive it.
             with suppress(StoreDown, Busy):
-                self._discard(command_id)
+                self.discard(command_id)
             if isinstance(e, (Refused, NotAllowed)):
                 self._refuse(job, e)
             raise
@@ -219,6 +223,8 @@ class Executor:
         first, last = rows[0][0], rows[-1][0]
         bodies = self.stores.entries.entries(first, last + 1)
         records = tuple(envelope.decode(first + i, b) for i, b in enumerate(bodies))
+        if records[0].head.actor != job.who.principal:
+            raise Invalid(f"the command id {job.command_id} is another principal's.", next_step="draw a fresh id.")
         refusal = records[0].fact
         if isinstance(refusal, RequestRefused):
             raise Refused(refusal.code, f"{job.name} was refused before: {refusal.code}.",
@@ -350,7 +356,13 @@ class Executor:
         """The committed entry of an index."""
         return envelope.decode(index, next(iter(self.stores.entries.entries(index, index + 1))))
 
-    def _discard(self, command_id: str) -> None:
+    def find(self, name: str, sealed: SealedCommand, command_id: str, who: Who) -> Done | None:
+        """The outcome of a command id decided before, for a measure that need not be done again. Raises as ``execute``."""
+        job = Job(name, sealed, command_id, who, False, self._now(), None)
+        with self.stores.entries.read() as tx:
+            return self._earlier(Reading(tx, self.catalog, self.book), job)
+
+    def discard(self, command_id: str) -> None:
         """Forget the texts of a command that left nothing; under the lock, since a twin may just be accepted."""
         with self.stores.entries.write() as tx:
             log = self.catalog.view_tx(tx, "log")

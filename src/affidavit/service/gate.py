@@ -58,7 +58,9 @@ def _about(log: ViewTx, ref: str) -> list[int]:
             sql + " AND idx NOT IN (SELECT idx FROM {ref} WHERE ref >= ? AND ref < ?)", ref, ref + "/", ref + "0"
         )
     elif ref.startswith("dataset:"):
-        rows = log.rows(sql + " AND idx IN (SELECT idx FROM {meta} WHERE stream = ?)", ref, ref.split("/")[0])
+        rows = log.rows(
+            sql + " AND idx IN (SELECT idx FROM {meta} WHERE stream = ?)", ref, ref.split("/", maxsplit=1)[0]
+        )
     else:
         rows = log.rows(sql, ref)
     return [index for (index,) in rows]

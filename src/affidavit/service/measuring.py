@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from affidavit.core.area import Measure, Who
-from affidavit.core.codec import checked
 from affidavit.core.commitment import KEY_BYTES
 from affidavit.core.errors import AffidavitError, Invalid, NotFound
 from affidavit.core.fields import Attachment
@@ -17,13 +17,14 @@ from affidavit.core.rules import Rules
 from affidavit.ledger.notes import sign_note
 from affidavit.service.executor import Executor
 from affidavit.service.readings import Reading
+from affidavit.service.sealing import new_id, seal
 
 
 class ServiceDesk:
     """The ``Desk`` a measure works at. ``local`` says whether paths of this machine may be read."""
 
     def __init__(self, executor: Executor, who: Who, *, local: bool) -> None:
-        self._executor, self._local = executor, local
+        self._executor, self.local = executor, local
         self._stores = executor.stores
         self.who = who
         self.now: datetime = self._stores.clock.now()
@@ -36,7 +37,7 @@ class ServiceDesk:
 
     def path(self, path: str) -> Path:
         """The local file or folder of a ``LocalPath`` field. Raises ``Invalid`` over HTTP, ``NotFound``."""
-        if not self._local:
+        if not self.local:
             raise Invalid(f"{path!r} is a path; the server reads no paths.", next_step="upload it and give its digest.")
         found = Path(path)
         if not found.exists():
@@ -78,16 +79,29 @@ class ServiceDesk:
         return found[0] if found else None
 
 
-def measure(executor: Executor, request: Measure, who: Who, *, local: bool = True, **options: Any) -> Any:
+def measure(
+    executor: Executor, request: Measure, who: Who, *, local: bool = True, command_id: str | None = None, **options: Any
+) -> Any:
     """Check the permission, do the work, execute the command it ends in.
 
-    The permission is looked up before the work, and again by ``execute``.
+    The permission is looked up before the work, and again by ``execute``. A command id that was
+    accepted before gives the earlier record without doing the work again.
     """
-    request = checked(request)
     executor.authorise(request, who)
-    found = executor.catalog.measure_of(type(request))(request, ServiceDesk(executor, who, local=local))
+    stores, name = executor.stores, executor.catalog.name_of(type(request))
+    command_id = command_id or new_id(stores, stores.clock.now())
+    sealed = seal(stores, name, request, command_id)
+    earlier = executor.find(name, sealed, command_id, who)
+    if earlier is not None:
+        return earlier
+    try:
+        found = executor.catalog.measure_of(type(request))(sealed.command, ServiceDesk(executor, who, local=local))
+    except BaseException:
+        with suppress(AffidavitError):
+            executor.discard(command_id)
+        raise
     command, result = found if isinstance(found, tuple) else (found, None)
-    done = executor.execute(command, who, **options)
+    done = executor.execute(command, who, command_id=command_id, digest=sealed.digest, **options)
     if isinstance(result, AffidavitError):
         raise result
     return done if result is None else replace(done, result=result)

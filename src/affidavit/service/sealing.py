@@ -8,7 +8,7 @@ from typing import Any
 
 from affidavit.core import canonical, codec
 from affidavit.core import digest as digests
-from affidavit.core.area import Command
+from affidavit.core.area import Request
 from affidavit.core.commitment import KEY_BYTES, commit
 from affidavit.core.fields import VaultText, sealed
 from affidavit.service.stores import Stores
@@ -31,7 +31,7 @@ class SealedCommand:
     digest: str
 
 
-def seal(stores: Stores, name: str, command: Command, command_id: str) -> SealedCommand:
+def seal(stores: Stores, name: str, command: Request, command_id: str) -> SealedCommand:
     """Check every field, put private texts into the vault, compute the command's digest.
 
     The same command id finds the same vault records again, so a retry has the same digest. Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import is_dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any, Literal
 
@@ -242,7 +242,9 @@ class Workspace:
             or parse_time(found.expires) <= now
         ):
             raise NotAllowed("the API key is unknown, expired or revoked.", next_step="have a new one issued.")
-        self.stores.operational.put("key_use", key_id, {"last": time_text(now)})
+        used = self.stores.operational.get("key_use", key_id)
+        if used is None or not timedelta(0) <= now - parse_time(used["last"]) < timedelta(minutes=1):
+            self.stores.operational.put("key_use", key_id, {"last": time_text(now)})
         return Who(found.principal, "key", key_id, env)
 
     def append(self, drafts: list[Draft], who: Who, command_id: str | None = None) -> list[Record]:

@@ -54,10 +54,11 @@ class RevokeGrant(Command):
 
 @dataclass(frozen=True, slots=True)
 class IssueKey(Measure):
-    """Issue an API key of one principal for one environment; the secret is shown once and stored nowhere."""
+    """Issue an API key for one environment: one's own, or (with access.issue_key) a service's; shown once, stored nowhere."""
 
     verb: ClassVar[str] = "issue-key"
-    permission: ClassVar[str] = "access.issue_key"
+    permission: ClassVar[str] = "access.own_key"
+    env_field: ClassVar[str | None] = "for_env"
     principal: Principal
     for_env: Token
     expires: datetime
@@ -68,8 +69,10 @@ class RecordKey(Command):
     """Record an issued key by the digest of its secret."""
 
     verb: ClassVar[str] = "record-key"
-    permission: ClassVar[str] = "access.issue_key"
+    permission: ClassVar[str] = "access.own_key"
+    asks: ClassVar[tuple[str, ...]] = ("access.roles_of",)
     internal: ClassVar[bool] = True
+    env_field: ClassVar[str | None] = "for_env"
     key: Id
     principal: Principal
     for_env: Token

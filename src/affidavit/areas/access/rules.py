@@ -9,7 +9,7 @@ from affidavit.areas.access import events as e
 from affidavit.areas.access import view
 from affidavit.core.area import Ctx, ViewTx
 from affidavit.core.envelope import Draft
-from affidavit.core.errors import Invalid, NotFound, Refused
+from affidavit.core.errors import Invalid, NotAllowed, NotFound, Refused
 from affidavit.core.fields import Attachment, time_text
 from affidavit.core.rules import Rules
 
@@ -27,6 +27,7 @@ def request_grant(cmd: c.RequestGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Any registered principal may ask; asking gives nothing."""
     _known(cmd.principal, state)
     _role(cmd.role, cmd.in_env, ctx.rules)
+    _within_key(cmd.in_env, ctx)
     fact = e.GrantRequested(ctx.ids[0], cmd.principal, cmd.role, cmd.in_env, cmd.reason)
     return [Draft(fact, (f"principal:{cmd.principal}", f"grant:{ctx.ids[0]}"))]
 
@@ -34,6 +35,7 @@ def request_grant(cmd: c.RequestGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
 def approve_grant(cmd: c.ApproveGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Neither the requester nor the holder approves."""
     grant = _grant(cmd.grant, state)
+    _within_key(grant.env, ctx)
     if grant.approved:
         raise Refused(
             "already_approved", f"grant {grant.id} was approved {grant.approved}.", next_step="nothing to do."
@@ -52,6 +54,7 @@ def approve_grant(cmd: c.ApproveGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
 def revoke_grant(cmd: c.RevokeGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """The last grant of the administrator's role stays."""
     grant = _grant(cmd.grant, state)
+    _within_key(grant.env, ctx)
     if grant.revoked:
         raise Refused("already_revoked", f"grant {grant.id} was revoked {grant.revoked}.", next_step="nothing to do.")
     admins = {g.id for g in view.live_grants(state, time_text(ctx.now)) if g.role == "admin"}
@@ -65,8 +68,10 @@ def revoke_grant(cmd: c.RevokeGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
 
 
 def record_key(cmd: c.RecordKey, state: ViewTx, ctx: Ctx) -> list[Draft]:
-    """One principal, one environment, at most 366 days."""
-    _known(cmd.principal, state)
+    """One principal, one environment, at most 366 days; of a person only for oneself, since the issuer sees the secret."""
+    holder = _known(cmd.principal, state)
+    if cmd.principal != ctx.who.principal:
+        _may_issue(holder, cmd, ctx)
     if cmd.for_env not in ctx.rules.environments:
         known = ", ".join(ctx.rules.environments)
         raise Invalid(f"for_env: {cmd.for_env!r} is no environment.", next_step=f"one of {known}.")
@@ -74,6 +79,20 @@ def record_key(cmd: c.RecordKey, state: ViewTx, ctx: Ctx) -> list[Draft]:
         raise Invalid(f"expires: {time_text(cmd.expires)} is not within 366 days.", next_step="choose an earlier day.")
     fact = e.KeyIssued(cmd.key, cmd.principal, cmd.for_env, cmd.expires, cmd.secret)
     return [Draft(fact, (f"principal:{cmd.principal}", f"key:{cmd.key}"), cmd.for_env)]
+
+
+def _may_issue(holder: dict[str, str], cmd: c.RecordKey, ctx: Ctx) -> None:
+    """Whoever issues a key sees its secret: never a person's for another, a service's by who may."""
+    if holder["kind"] == "person":
+        raise Refused(
+            "key_of_another_person", f"{cmd.principal} is a person: whoever issues a key sees its secret.",
+            next_step="the person issues it: affidavit access issue-key.", controls=("AI-03.3",),
+        )  # fmt: skip
+    if not ctx.rules.allows(ctx.ask("access.roles_of", ctx.who.principal, cmd.for_env), "access.issue_key"):
+        raise NotAllowed(
+            f"{ctx.who.principal} may issue no keys of services in {cmd.for_env}.",
+            next_step="ask for access.issue_key.",
+        )
 
 
 def revoke_key(cmd: c.RevokeKey, state: ViewTx, ctx: Ctx) -> list[Draft]:
@@ -129,9 +148,20 @@ def list_grants(q: c.ListGrants, state: ViewTx, ctx: Ctx) -> list[dict[str, obje
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _known(principal: str, state: ViewTx) -> None:
-    if view.principal(state, principal) is None:
+def _known(principal: str, state: ViewTx) -> dict[str, str]:
+    found = view.principal(state, principal)
+    if found is None:
         raise NotFound(f"no principal {principal}.", next_step="register it: affidavit access register-principal.")
+    return found
+
+
+def _within_key(env: str, ctx: Ctx) -> None:
+    """A key bound to one environment changes no grant of another."""
+    if ctx.who.env is not None and env != ctx.who.env:
+        raise NotAllowed(
+            f"this key is bound to {ctx.who.env}, the grant is for {env}.",
+            next_step="sign in otherwise, or use a key of it.",
+        )
 
 
 def _role(role: str, env: str, rules: Rules) -> None:

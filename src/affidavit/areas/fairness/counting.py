@@ -152,6 +152,7 @@ def codes(name: str, values: ArrayLike) -> tuple[NDArray[Any], Labels]:
 
 
 def unit(name: str, values: ArrayLike, kinds: str, mend: str) -> NDArray[Any]:
+    """``values`` as an array of numbers from 0 to 1 of one of the numpy ``kinds``. Raises ``Invalid``."""
     array = _vector(name, values)
     sound = not array.size or (array.dtype.kind in kinds and bool(array.min() >= 0) and bool(array.max() <= 1))
     expect(sound, f"`{name}` holds another value", mend)
@@ -170,9 +171,11 @@ def _vector(name: str, values: ArrayLike) -> NDArray[Any]:
 
 
 def text(x: float | None) -> str | None:
+    """Six places, None stays None."""
     return None if x is None else dec6(x)
 
 
 def expect(holds: bool, problem: str, next_step: str) -> None:  # noqa: FBT001
+    """Raise ``Invalid`` unless ``holds``."""
     if not holds:
         raise Invalid(f"{problem}.", next_step=next_step)

@@ -51,7 +51,7 @@ def load(request: c.Load, desk: Desk) -> tuple[rec.RecordLoad | rec.RecordTamper
     except artifact.ArtifactTampered as e:
         shutil.rmtree(folder, ignore_errors=True)
         return rec.RecordTamper(request.version, version["artifact"], e.expected, e.found, request.env), _told(e)
-    model = models.load(declared, folder, files)
+    model = models.load(declared, folder, files) if desk.local else None
     if model is not folder:
         shutil.rmtree(folder, ignore_errors=True)
     return rec.RecordLoad(request.version, version["artifact"], request.env), model
