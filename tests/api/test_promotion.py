@@ -28,7 +28,7 @@ def open_rules() -> bytes:
 @pytest.fixture
 def engineer(make, portal):
     """An engineer's client on a workspace with these rules: (client, principal)."""
-    from conftest import Client, Served
+    from api_door import Client, Served
 
     made = make(rules=open_rules())
     served = Served(made, Client(create_app(made.workspace, Options()), portal, made.api_key))

@@ -269,7 +269,7 @@ def test_a_grant_of_another_environment_gives_nothing(served):
 def test_a_refusal_names_its_rule_and_controls(served):
     """409 with the code and the controls that stood in the way."""
     grant = served.call.post("/v1/access/request-grant", {
-        "principal": served.made.admin.principal, "role": "approver", "in_env": "*", "reason": "for myself"}).json()  # fmt: skip
+        "principal": served.made.admin.principal, "role": "approver", "in_env": "production", "reason": "for myself"}).json()  # fmt: skip
     answer = served.call.post("/v1/access/approve-grant", {"grant": grant["entries"][0]["data"]["grant"]})
     body = problem(answer, 409, "refused")
     assert (body["code"], body["controls"]) == ("self_approval", ["AI-03.1"])
@@ -279,7 +279,9 @@ def test_of_two_who_decide_at_once_one_does(served):
     """Two requests with one outcome race: one gets 201, the other learns that it is done."""
     principal, _ = served.person("Engineer", "engineer")
     grant = (
-        served.ws.access.request_grant(principal=principal, role="approver", in_env="*", reason="r", by="Engineer")
+        served.ws.access.request_grant(
+            principal=principal, role="approver", in_env="production", reason="r", by="Engineer"
+        )
         .facts[0]
         .grant
     )

@@ -43,7 +43,9 @@ def authority(tmp_path_factory):
     """An authority with a root of its own, made by OpenSSL."""
     folder = tmp_path_factory.mktemp("tsa")
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    openssl(folder, "req", "-x509", *new, "-keyout", "root.key", "-out", "root.pem", "-days", "3650", "-subj", "/CN=Root")
+    openssl(
+        folder, "req", "-x509", *new, "-keyout", "root.key", "-out", "root.pem", "-days", "3650", "-subj", "/CN=Root"
+    )
     openssl(folder, "req", *new, "-keyout", "tsa.key", "-out", "tsa.csr", "-subj", "/CN=TSA")
     (folder / "ext").write_text(EXTENSIONS)
     openssl(folder, "x509", "-req", "-in", "tsa.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial", "-out", "tsa.pem",

@@ -59,12 +59,16 @@ def test_every_changed_byte_of_log_and_objects_is_named(copy):
         name = path.relative_to(copy).as_posix().replace("objects/sha256/", "")
         shown = " ".join(f"{p.path} {p.detail}" for p in report.problems).replace("/", "")
         assert report.problems, f"{name} byte {place} was not noticed"
-        assert name.replace("/", "").removeprefix("objectssha256") in shown, f"{name} byte {place} was not named: {report.problems}"
+        assert name.replace("/", "").removeprefix("objectssha256") in shown, (
+            f"{name} byte {place} was not named: {report.problems}"
+        )
 
 
 def tables(path: Path) -> list[tuple[str, list[str]]]:
     with sqlite3.connect(path) as db:
-        names = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")]
+        names = [
+            r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        ]
         found = [(n, [r[1] for r in db.execute(f'PRAGMA table_info("{n}")')]) for n in names]
         return [(n, c) for n, c in found if db.execute(f'SELECT COUNT(*) FROM "{n}"').fetchone()[0]]
 

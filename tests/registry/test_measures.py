@@ -97,7 +97,7 @@ def test_evaluate_scores_the_split_and_judges_each_threshold(trained, file):
     assert fact.code == measure.code_digest()
     kept = w.objects[fact.predictions.digest]
     assert digests.of_bytes(kept) == fact.predictions.digest
-    assert pq.read_table(pa.BufferReader(kept)).column_names == ["row", "label", "score"]
+    assert pq.read_table(pa.BufferReader(kept)).column_names == ["row", "label", "score", "decision"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
@@ -141,7 +141,11 @@ class Catalog:
 
     def apply(self, tx: Tx, record: Record) -> None:
         """Bring every read table up to date with one record."""
-        index_record(self.view_tx(tx, "log"), record)
+        index_records(self.view_tx(tx, "log"), (record,))
+        self.apply_fact(tx, record)
+
+    def apply_fact(self, tx: Tx, record: Record) -> None:
+        """Bring the read tables of the fact's own area up to date; the index of entries is left alone."""
         area = record.head.tag.split(".")[0]
         if area in self.areas:
             fn = self.areas[area].view.apply.get(type(record.fact))
@@ -190,13 +194,15 @@ class Catalog:
                 yield signal
 
 
-def index_record(v: ViewTx, record: Record) -> None:
-    """The entry's own line in the index tables."""
-    h = record.head
-    row = (record.index, h.stream, h.seq, h.tag, h.cmd.id, h.cmd.part, time_text(h.at), h.actor)
-    v.run("INSERT INTO {meta} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
-    for ref in dict.fromkeys((*h.refs, h.stream, f"principal:{h.actor}")):
-        v.run("INSERT INTO {ref} VALUES (?, ?)", ref, record.index)
+def index_records(v: ViewTx, records: Sequence[Record]) -> None:
+    """The entries' own lines in the index tables."""
+    meta, refs = [], []
+    for record in records:
+        h = record.head
+        meta.append((record.index, h.stream, h.seq, h.tag, h.cmd.id, h.cmd.part, time_text(h.at), h.actor))
+        refs += [(ref, record.index) for ref in dict.fromkeys((*h.refs, h.stream, f"principal:{h.actor}"))]
+    v.run_many("INSERT INTO {meta} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", meta)
+    v.run_many("INSERT INTO {ref} VALUES (?, ?)", refs)
 
 
 @cache

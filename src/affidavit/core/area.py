@@ -8,7 +8,7 @@ command line and the HTTP API derive from one declaration.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO, ClassVar, Protocol
@@ -94,6 +94,8 @@ class View:
 
 
 _NAME = re.compile(r"\{(\w+)\}")
+_NAMED: dict[tuple[str, ...], dict[str, str]] = {}
+"""Statements with the real table names in them, by the names of a view."""
 
 
 class ViewTx:
@@ -101,7 +103,7 @@ class ViewTx:
 
     def __init__(self, tx: Tx, names: Mapping[str, str]) -> None:
         self._tx, self._names = tx, names
-        self._cache: dict[str, str] = {}
+        self._cache = _NAMED.setdefault(tuple(names.values()), {})
 
     def _sql(self, sql: str) -> str:
         found = self._cache.get(sql)
@@ -121,6 +123,10 @@ class ViewTx:
     def run(self, sql: str, *args: Any) -> int:
         """Change rows; only ``apply`` functions call this."""
         return self._tx.run(self._sql(sql), args)
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Change rows, once for each row of values."""
+        self._tx.run_many(self._sql(sql), rows)
 
 
 def no_text(vault_id: str) -> str | None:

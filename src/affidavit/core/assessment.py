@@ -22,7 +22,6 @@ from affidavit.core.findings import (
     Status,
     operating_status,
 )
-from affidavit.core.ledger_facts import DrillRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,8 @@ def assess(bench: Bench, facts: Facts, period: Period, as_of: int) -> Finding:
     An item with several failed attributes is one exception. Planted items (drills) are counted in
     the population and left out of the exceptions.
     """
+    from affidavit.core.ledger_facts import DrillRun
+
     items = bench.check.population(facts, period)
     grid = {i.key: bench.check.test(i, facts) for i in items}
     real = [i for i in items if not i.drill]

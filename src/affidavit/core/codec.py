@@ -6,6 +6,7 @@ uses any other type (a bare ``str``, a float) is refused when its plan is compil
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -55,12 +56,12 @@ def bad(where: str, value: Any, says: str) -> Invalid:
 
 
 def _string(rule: Pattern) -> Check:
+    match, limit, any_script = re.compile(rule.regex).fullmatch, rule.limit, not rule.ascii
+
     def load(value: Any, where: str) -> str:
-        if type(value) is not str:
-            raise bad(where, value, f"is not {rule.says}")
-        if problem := rule.problem(value):
-            raise bad(where, value, problem)
-        return value
+        if type(value) is str and len(value) <= limit and match(value) and (any_script or value.isascii()):
+            return value
+        raise bad(where, value, (rule.problem(value) if type(value) is str else None) or f"is not {rule.says}")
 
     return load
 
@@ -110,7 +111,10 @@ def _array(item: Check) -> Check:
     def load(value: Any, where: str) -> tuple[Any, ...]:
         if not isinstance(value, (list, tuple)):
             raise bad(where, value, "is not a list")
-        return tuple(item(v, f"{where}[{i}]") for i, v in enumerate(value))
+        try:
+            return tuple([item(v, where) for v in value])
+        except Invalid:
+            return tuple(item(v, f"{where}[{i}]") for i, v in enumerate(value))
 
     return load
 
@@ -192,24 +196,38 @@ def _plan(cls: Any) -> Plan:
 
 def load_object(cls: type, value: Any, where: str = "") -> Any:
     """An instance from a JSON object. Raises ``Invalid`` naming the missing, unknown or wrong field."""
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise bad(where or cls.__name__, value, "is not an object")
     lead = f"{where}." if where else ""
-    found: dict[str, Any] = {}
-    known = plan(cls).fields
-    for f in known:
-        if f.name in value:
-            found[f.name] = f.load(value[f.name], lead + f.name)
-        elif f.required:
-            raise Invalid(f"{lead}{f.name} is missing.", next_step=f"give {lead}{f.name} ({f.schema}).")
+    found: list[Any] = []
+    given = 0
+    for name, load, required, default in _steps(cls):
+        if name in value:
+            given += 1
+            found.append(load(value[name], lead + name))
+        elif required:
+            raise _missing(cls, name, where)
         else:
-            found[f.name] = f.default
-    if extra := set(value) - {f.name for f in known}:
+            found.append(default)
+    if given != len(value):
+        known = plan(cls).fields
+        extra = set(value) - {f.name for f in known}
         names = ", ".join(f.name for f in known)
         raise Invalid(
             f"unknown field {min(map(str, extra))!r} in {where or cls.__name__}.", next_step=f"known: {names}."
         )
-    return cls(**found)
+    return cls(*found)
+
+
+@cache
+def _steps(cls: Any) -> tuple[tuple[str, Check, bool, Any], ...]:
+    return tuple((f.name, f.load, f.required, f.default) for f in plan(cls).fields)
+
+
+def _missing(cls: type, name: str, where: str) -> Invalid:
+    lead = f"{where}." if where else ""
+    schema = next(f.schema for f in plan(cls).fields if f.name == name)
+    return Invalid(f"{lead}{name} is missing.", next_step=f"give {lead}{name} ({schema}).")
 
 
 def dump_object(value: Any) -> dict[str, Any]:

@@ -136,7 +136,8 @@ def time_text(at: datetime) -> str:
     """``2026-11-24T16:00:00.000Z``: UTC, milliseconds. Raises ``Invalid`` for a naive time."""
     if at.tzinfo is None:
         raise Invalid(f"the time {at} has no zone.", next_step="give it as UTC, ending in Z.")
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def parse_time(text: str) -> datetime:

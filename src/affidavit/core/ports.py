@@ -32,6 +32,9 @@ class Tx(Protocol):
     def run(self, sql: str, args: Sequence[Any] = ()) -> int:
         """Run a statement on read tables; the number of rows it changed is returned."""
 
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement on read tables once for each row of values."""
+
     def savepoint(self) -> AbstractContextManager[None]:
         """Undo everything done inside if the block raises; the exception goes on to the caller."""
 

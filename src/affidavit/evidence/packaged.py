@@ -281,7 +281,7 @@ def _check_keys(package: Package, entries: EntryCheck, key: VerifierKey) -> None
 def _check_later(package: Package, root: bytes) -> None:
     """A later checkpoint in the package, if any, is signed in the log's line of keys and extends its log."""
     archive = package.archive
-    if m.LATER_CHECKPOINT not in archive.members:
+    if not {m.LATER_CHECKPOINT, m.LATER_PROOF} & archive.members.keys():
         return
     later = open_checkpoint(
         archive.read(m.LATER_CHECKPOINT, m.NOTE_LIMIT), package.keys, origin=package.origin

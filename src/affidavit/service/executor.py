@@ -362,6 +362,10 @@ class Executor:
         with self.stores.entries.read() as tx:
             return self._earlier(Reading(tx, self.catalog, self.book), job)
 
+    def refuse(self, name: str, sealed: SealedCommand, command_id: str, who: Who, e: Refused) -> None:
+        """Record that a measure was refused before it came to a command."""
+        self._refuse(Job(name, sealed, command_id, who, False, self._now(), sealed.command.env), e)
+
     def discard(self, command_id: str) -> None:
         """Forget the texts of a command that left nothing; under the lock, since a twin may just be accepted."""
         with self.stores.entries.write() as tx:

@@ -15,7 +15,7 @@ from affidavit.core.rules import Rules
 from affidavit.service.readings import Reading
 
 HOPS = 3
-SKIPPED = ("rules:", "principal:", "env:", "refusal:")
+SKIPPED = ("rules:", "principal:", "env:", "refusal:", "source:")
 
 
 def facts_about(reading: Reading, entries: EntryStore, start: Iterable[str], rules: Rules) -> Facts:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from affidavit.core.area import Measure, Who
 from affidavit.core.commitment import KEY_BYTES
-from affidavit.core.errors import AffidavitError, Invalid, NotFound
+from affidavit.core.errors import AffidavitError, Invalid, NotFound, Refused
 from affidavit.core.fields import Attachment
 from affidavit.core.rules import Rules
 from affidavit.ledger.notes import sign_note
@@ -96,9 +96,11 @@ def measure(
         return earlier
     try:
         found = executor.catalog.measure_of(type(request))(sealed.command, ServiceDesk(executor, who, local=local))
-    except BaseException:
+    except BaseException as e:
         with suppress(AffidavitError):
             executor.discard(command_id)
+        if isinstance(e, Refused):
+            executor.refuse(name, sealed, command_id, who, e)
         raise
     command, result = found if isinstance(found, tuple) else (found, None)
     done = executor.execute(command, who, command_id=command_id, digest=sealed.digest, **options)

@@ -7,6 +7,7 @@ code that answers it.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from affidavit.core import canonical, codec
@@ -14,6 +15,7 @@ from affidavit.core import digest as digests
 from affidavit.core.area import Command
 from affidavit.core.envelope import Draft, Record
 from affidavit.core.errors import Invalid
+from affidavit.core.fields import parse_time
 from affidavit.core.ledger_facts import ReactionFailed, ReactionRetried
 from affidavit.core.ports import Tx
 from affidavit.core.rules import Rules
@@ -52,12 +54,22 @@ class Reactions:
             draft = Draft(fact, (f"reaction:{area}", *record.head.refs))
             self._executor.append_facts(tx, [draft], self._executor.policy(rules), cause=record.index)
 
-    def _run(self, tx: Tx, reading: Reading, rules: Rules, record: Record, signal: Any, area: str, depth: int) -> None:
+    def _run(
+        self,
+        tx: Tx,
+        reading: Reading,
+        rules: Rules,
+        record: Record,
+        signal: Any,
+        area: str,
+        depth: int,
+        at: datetime | None = None,
+    ) -> None:
         from affidavit.service.executor import Job
 
         if depth > MAX_DEPTH:
             raise Invalid(f"reactions are {depth} deep.", next_step="break the circle between areas.")
-        executor, at, drill = self._executor, record.head.at, record.head.drill or False
+        executor, at, drill = self._executor, at or record.head.at, record.head.drill or False
         who = executor.policy(rules)
         base = Job(area, SealedCommand(None, ""), "", who, drill, at, record.head.env)
         ctx = executor.ctx(reading, rules, base, Command(), {})
@@ -89,11 +101,12 @@ class Reactions:
         with executor.stores.entries.write() as tx:
             reading = Reading(tx, executor.catalog, executor.book)
             rules = reading.rules()
+            now = max(executor.stores.clock.now(), parse_time(reading.last_at() or ""))
             signals = [s for s in executor.catalog.signals(primary) if type(s).__name__ == failure.fact.signal]
             try:
                 with tx.savepoint():
                     for signal in signals:
-                        self._run(tx, reading, rules, primary, signal, failure.fact.area, 1)
+                        self._run(tx, reading, rules, primary, signal, failure.fact.area, 1, now)
                     draft = Draft(ReactionRetried(index), (f"reaction:{failure.fact.area}",))
                     executor.append_facts(tx, [draft], executor.policy(rules), cause=index)
             except Exception:  # noqa: BLE001 - it stays failed and the board shows it

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from affidavit.areas.catalog import Catalog
+from affidavit.areas.catalog import Catalog, index_records
 from affidavit.core import canonical, envelope
+from affidavit.core.envelope import Record
 from affidavit.core.errors import Invalid
 from affidavit.core.ports import EntryStore, Tx
 
@@ -59,8 +60,14 @@ def rebuild(entries: EntryStore, catalog: Catalog, into: EntryStore | None = Non
         drop(tx, [*tables(catalog), *stale(tx, catalog)])
         make(tx, catalog)
         count = entries.size()
+        waiting: list[Record] = []
         for index, body in enumerate(entries.entries(0, count)):
-            catalog.apply(tx, envelope.decode(index, body))
+            waiting.append(envelope.decode(index, body, proven=True))
+            catalog.apply_fact(tx, waiting[-1])
+            if len(waiting) == BATCH:
+                index_records(catalog.view_tx(tx, "log"), waiting)
+                waiting.clear()
+        index_records(catalog.view_tx(tx, "log"), waiting)
         return count
 
 

@@ -121,8 +121,17 @@ class SqliteTx:
         """
         self._refuse_unless_running(writing=True)
         self._refuse_statement(sql)
-        with self._guarding():
+        try:
             return max(0, self._connection.execute(sql, args).rowcount)
+        except FOREIGN as error:
+            raise self._translated(error) from error
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement on read tables once for each row of values. Raises as ``run``."""
+        self._refuse_unless_running(writing=True)
+        self._refuse_statement(sql)
+        with self._guarding():
+            self._connection.executemany(sql, rows)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -171,18 +180,23 @@ class SqliteTx:
             self._connection.execute(sql)
 
     def _fetch(self, sql: str, args: Sequence[Any]) -> list[Row]:
-        with self._guarding():
+        try:
             return self._connection.execute(sql, args).fetchall()
+        except FOREIGN as error:
+            raise self._translated(error) from error
 
     @contextmanager
     def _guarding(self) -> Iterator[None]:
         try:
             yield
         except FOREIGN as error:
-            wrapped = translated(error, self._path, "running a statement")
-            if breaks_the_transaction(error) or not self._connection.in_transaction:
-                self._broken = wrapped
-            raise wrapped from error
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> AffidavitError:
+        wrapped = translated(error, self._path, "running a statement")
+        if breaks_the_transaction(error) or not self._connection.in_transaction:
+            self._broken = wrapped
+        return wrapped
 
 
 class SqliteEntries:

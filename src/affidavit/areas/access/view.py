@@ -13,7 +13,7 @@ from affidavit.core.rules import Rules
 TABLES = {
     "principal": "id TEXT PRIMARY KEY, kind TEXT, name TEXT, at TEXT",
     "grant": "id TEXT PRIMARY KEY, principal TEXT, role TEXT, env TEXT, requester TEXT, requested TEXT,"
-    " approver TEXT, approved TEXT, revoked TEXT",
+    " approver TEXT, approved TEXT, revoked TEXT, UNIQUE (principal, id)",
     "key": "id TEXT PRIMARY KEY, principal TEXT, env TEXT, secret TEXT, issued TEXT, expires TEXT, revoked TEXT",
     "proposal": "text TEXT PRIMARY KEY, proposer TEXT, bytes INTEGER, at TEXT",
     "adopted": "entry INTEGER PRIMARY KEY, text TEXT, proposer TEXT, adopter TEXT, at TEXT",
@@ -73,8 +73,10 @@ def roles_of(v: ViewTx, principal: str, env: str | None, at: str | None = None) 
     """Roles a principal holds in ``env`` (None: in any environment) at ``at``; registered people are ``everyone``."""
     if not v.one("SELECT 1 FROM {principal} WHERE id = ?", principal):
         return ()
-    held = [g.role for g in live_grants(v, at) if g.principal == principal and (env is None or g.env in ("*", env))]
-    return ("everyone", *sorted(set(held)))
+    sql = "SELECT DISTINCT role FROM {grant} WHERE principal = ? AND approved IS NOT NULL AND (? IS NULL OR approved <= ?)"
+    sql += " AND (revoked IS NULL OR revoked > ?) AND (? IS NULL OR env IN ('*', ?)) ORDER BY role"
+    held = v.rows(sql, principal, at, at, at, env, env)
+    return ("everyone", *(role for (role,) in held))
 
 
 def principal_named(v: ViewTx, vault_id: str) -> str | None:

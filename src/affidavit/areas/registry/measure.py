@@ -90,9 +90,10 @@ def _evaluated(request: c.Evaluate, desk: Desk, version: dict[str, Any]) -> rec.
         scorer = models.scorer(declared, model)
         labels = tables.labels(table, request.label, rows)
         scores = scorer.score(tables.matrix(table, scorer.features, rows))
-    found = maths.evaluate(labels, (scores >= float(request.cutoff)).astype("int64"), scores)
+    decided = (scores >= float(request.cutoff)).astype("int8")
+    found = maths.evaluate(labels, decided, scores)
     results = {m.name: maths.decimal6(m.value) for m in found.metrics if m.value is not None}
-    body = tables.predictions(rows, labels, scores)
+    body = tables.predictions(rows, labels, scores, decided)
     predictions = desk.attach(body, "application/vnd.apache.parquet", "predictions")
     return rec.RecordEvaluation(
         request.version, version["artifact"], plan["id"], plan["dataset"], plan["split"], content, found.n,

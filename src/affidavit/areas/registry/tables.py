@@ -86,14 +86,15 @@ def matrix(table: Any, features: tuple[str, ...], rows: NDArray[Any]) -> NDArray
     return found
 
 
-def predictions(rows: NDArray[Any], truth: NDArray[Any], scores: NDArray[Any]) -> bytes:
-    """A Parquet file of (row, label, score): the evidence of an evaluation, and the golden set of a drill."""
+def predictions(rows: NDArray[Any], truth: NDArray[Any], scores: NDArray[Any], decided: NDArray[Any]) -> bytes:
+    """A Parquet file of (row, label, score, decision): the evidence of an evaluation, and the golden set of a drill."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     arrays = [pa.array(rows, pa.int64()), pa.array(truth, pa.int8()), pa.array(scores, pa.float64())]
+    arrays.append(pa.array(decided, pa.int8()))
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(arrays, names=["row", "label", "score"]), sink, compression="zstd")
+    pq.write_table(pa.table(arrays, names=["row", "label", "score", "decision"]), sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())
 
 
