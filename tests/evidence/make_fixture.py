@@ -50,7 +50,9 @@ def write(made: PaperLedger, out: object) -> None:
     size = made.size
     made.grant(300)
     made.publish()
-    options = Options(PERIOD, as_of=size, nonce=NONCE, disclose=("access.reason", "service.*"), against=made.notes[made.size])
+    options = Options(
+        PERIOD, as_of=size, nonce=NONCE, disclose=("access.reason", "service.*"), against=made.notes[made.size]
+    )
     write_package(out, made.source(), options)  # type: ignore[arg-type]
 
 

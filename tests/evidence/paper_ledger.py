@@ -94,7 +94,13 @@ BODY = {
 }  # fmt: skip
 CONTROLS = {
     "AI-99.1": Control("AI-99.1", "access", BODY, GRANTS, of_bytes(b"check one")),
-    "AI-99.2": Control("AI-99.2", "access", BODY | {"id": "AI-99.2", "title": "Nothing", "parameters": {}}, NOTHING, of_bytes(b"check two")),
+    "AI-99.2": Control(
+        "AI-99.2",
+        "access",
+        BODY | {"id": "AI-99.2", "title": "Nothing", "parameters": {}},
+        NOTHING,
+        of_bytes(b"check two"),
+    ),
 }
 
 
@@ -139,7 +145,9 @@ class PaperLedger:
         self.texts[vault] = (text, key)
         return sealed(VaultText(text), commit(key, name, text), vault)
 
-    def command(self, *drafts: Draft, by: int = 1, cause: int | None = None, drill: bool = False, **overrides: Any) -> int:
+    def command(
+        self, *drafts: Draft, by: int = 1, cause: int | None = None, drill: bool = False, **overrides: Any
+    ) -> int:
         """Append one command; the index of its first entry is returned. ``overrides`` replace head fields."""
         first = len(self.bodies)
         self.commands += 1
@@ -160,8 +168,14 @@ class PaperLedger:
         refs = (f"principal:{person(number)}", f"grant:{uid(number)}")
         if asked is not None:
             reason = self.private("reason", REASON)
-            self.command(Draft(GrantRequested(uid(number), person(number), "admin", "production", reason), refs), by=asked, drill=drill)
-        self.command(Draft(GrantApproved(uid(number), person(number), "admin", "production"), refs), by=approved, drill=drill)
+            self.command(
+                Draft(GrantRequested(uid(number), person(number), "admin", "production", reason), refs),
+                by=asked,
+                drill=drill,
+            )
+        self.command(
+            Draft(GrantApproved(uid(number), person(number), "admin", "production"), refs), by=approved, drill=drill
+        )
 
     def drill(self, control: str, *, caught: bool = True) -> None:
         fact = DrillRun(control, caught, "planted:A", CONTROLS[control].digest)
@@ -206,7 +220,11 @@ class PaperLedger:
 
     def findings(self, period: Period, as_of: int, only: Sequence[str]) -> list[Any]:
         facts = self.facts(as_of)
-        benches = [Bench(c.body, c.check, c.digest, facts.parameters.get(c.id, {})) for i, c in sorted(CONTROLS.items()) if i in only]
+        benches = [
+            Bench(c.body, c.check, c.digest, facts.parameters.get(c.id, {}))
+            for i, c in sorted(CONTROLS.items())
+            if i in only
+        ]
         return [assess(b, facts, period, as_of) for b in benches]
 
     def object(self, digest: str) -> io.BytesIO:
@@ -238,5 +256,3 @@ def small() -> PaperLedger:
     ledger.grant(18, asked=None, drill=True)
     ledger.drill("AI-99.1")
     return ledger.publish()
-
-

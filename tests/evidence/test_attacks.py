@@ -379,7 +379,9 @@ def two(ledger: PaperLedger, **change) -> None:
     ledger.command(*(Draft(GrantApproved(uid(n), person(30), "admin", "production"), refs) for n in (30, 31)))
     raw = envelope.split(ledger.bodies[first + 1])
     cmd = replace(raw.head.cmd, **change)
-    ledger.bodies[first + 1] = envelope.encode(replace(raw.head, cmd=cmd), envelope.decode(0, ledger.bodies[first + 1]).fact)
+    ledger.bodies[first + 1] = envelope.encode(
+        replace(raw.head, cmd=cmd), envelope.decode(0, ledger.bodies[first + 1]).fact
+    )
     grant(ledger, 32)
 
 
@@ -436,12 +438,21 @@ def test_values_of_any_other_kind_leak_no_foreign_error(package):
     import random
 
     draw = random.Random(11)
-    names = ["manifest.json", "findings.json", "disclosures.json", "controls.json", "populations/AI-99.1.json", "samples/AI-99.1.json"]
+    names = [
+        "manifest.json",
+        "findings.json",
+        "disclosures.json",
+        "controls.json",
+        "populations/AI-99.1.json",
+        "samples/AI-99.1.json",
+    ]
     others = [None, 7, -1, "x", [], {}, True, [1, "a"], {"a": 1}, 2**52]
 
     def places(value, path=()):
         yield path
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        for key, item in (
+            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        ):
             yield from places(item, (*path, key))
 
     for _ in range(400):

@@ -71,7 +71,9 @@ def test_random_flips_in_contents_are_found_and_named(package, ledger):
     for place, name in draw.sample(contents, 600):
         report = verify_package(io.BytesIO(flipped(package, place, 1 << draw.randrange(8))), vkeys=[ledger.signer.vkey])
         assert report.level == "none", (place, name)
-        assert name in {p.path for p in report.problems} or (name == "log.vkey" and "manifest.note" in {p.path for p in report.problems})
+        assert name in {p.path for p in report.problems} or (
+            name == "log.vkey" and "manifest.note" in {p.path for p in report.problems}
+        )
 
 
 def test_any_truncation_is_found(package, ledger):

@@ -48,7 +48,9 @@ def test_the_same_size_gives_the_same_bytes_after_the_ledger_grew(pack):
 
 def test_a_whole_package_verifies(pack, ledger):
     """Every control, sampled by nonce, pinned by the log key."""
-    report = check(pack(ledger, nonce="auditor-1", disclose=("access.*",)), vkeys=[ledger.signer.vkey], require="pinned")
+    report = check(
+        pack(ledger, nonce="auditor-1", disclose=("access.*",)), vkeys=[ledger.signer.vkey], require="pinned"
+    )
     assert report.ok, report.lines()
     assert (report.level, report.size, report.origin, report.unauthenticated) == ("pinned", 20, ledger.origin, ())
 
@@ -151,7 +153,9 @@ def test_nothing_is_signed_over_a_log_that_does_not_agree_with_its_head(ledger):
         return {"tiles": read}
 
     other = sign_checkpoint(Checkpoint(ledger.origin, 20, bytes(32)), ledger.signer)
-    stranger = sign_checkpoint(Checkpoint(ledger.origin, 20, ledger.root), Ed25519Signer(ledger.origin, seeded("other")))
+    stranger = sign_checkpoint(
+        Checkpoint(ledger.origin, 20, ledger.root), Ed25519Signer(ledger.origin, seeded("other"))
+    )
     changes = [bad("tile/entries/000.p/20"), bad("tile/0/000.p/20"), {"head": other}, {"head": stranger}]
     for change in changes:
         out = io.BytesIO()
@@ -163,7 +167,11 @@ def test_nothing_is_signed_over_a_log_that_does_not_agree_with_its_head(ledger):
 def test_findings_that_are_not_those_asked_for_are_refused(ledger):
     """Neither other controls nor a population that does not hash to its finding."""
     whole = ledger.findings(PERIOD, ledger.size, list(CONTROLS))
-    for findings in (whole[:1], [replace(whole[0], items=whole[0].items[1:]), whole[1]], [replace(f, as_of=3) for f in whole]):
+    for findings in (
+        whole[:1],
+        [replace(whole[0], items=whole[0].items[1:]), whole[1]],
+        [replace(f, as_of=3) for f in whole],
+    ):
         with pytest.raises(Invalid):
             write_package(io.BytesIO(), ledger.source(findings=lambda *_: findings), Options(PERIOD))
 
@@ -176,7 +184,10 @@ def test_the_report_leads_with_gaps_and_exceptions(pack, ledger):
     assert "The circumstances that warrant the control did not occur" in page
     assert "&lt;another&gt;" in page
     assert "<another>" not in page
-    assert "Management&#x27;s self-test - not the auditor&#x27;s test." in page or "Management's self-test - not the auditor's test." in page
+    assert (
+        "Management&#x27;s self-test - not the auditor&#x27;s test." in page
+        or "Management's self-test - not the auditor's test." in page
+    )
     assert "selectable by management" in page
     assert "single source" in page
     for word in ("<script", "http:", "https:", "src=", "url(", "compliant", "certified", "auditor-ready", "satisfies"):
@@ -196,7 +207,9 @@ def test_a_clean_control_says_no_exceptions_noted(pack):
 def test_a_simulated_clock_is_said_everywhere(pack):
     """Manifest, readme, report and verdict carry the label."""
     origin = "example.org/risk/simulated"
-    ledger = PaperLedger(origin=origin, clock="simulated", signer=Ed25519Signer(origin, seeded("log"))).opened().publish()
+    ledger = (
+        PaperLedger(origin=origin, clock="simulated", signer=Ed25519Signer(origin, seeded("log"))).opened().publish()
+    )
     package = pack(ledger)
     files = files_of(package)
     assert canonical.decode(files["manifest.json"])["label"] == "simulated"

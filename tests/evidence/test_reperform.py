@@ -61,7 +61,9 @@ def test_findings_cleaned_by_the_key_holder_are_told(pack, ledger):
 
 def test_parameters_come_from_the_packaged_rules(pack, ledger):
     """The adopted text sets P2D where the library says P5D."""
-    (stated,) = [c for c in canonical.decode(files_of(pack(ledger))["controls.json"])["controls"] if c["id"] == "AI-99.1"]
+    (stated,) = [
+        c for c in canonical.decode(files_of(pack(ledger))["controls.json"])["controls"] if c["id"] == "AI-99.1"
+    ]
     assert stated["parameters"] == {"within": "P2D"}
     assert all(c.ok for c in run(pack(ledger)))
     other = CONTROLS | {"AI-99.1": replace(CONTROLS["AI-99.1"], body=CONTROLS["AI-99.1"].body | {"title": "Other"})}

@@ -110,7 +110,18 @@ def test_tables_have_one_spelling_and_no_formula():
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"a\n", b"a,b", b"a,b\n'plain,x\n", b'a,b\n"x",y\n', b"a,b\r\nx,y\r\n", b"a,b\nx\n=1,2\n", b"\xff", b'a,b\n"x']
+    "body",
+    [
+        b"",
+        b"a\n",
+        b"a,b",
+        b"a,b\n'plain,x\n",
+        b'a,b\n"x",y\n',
+        b"a,b\r\nx,y\r\n",
+        b"a,b\nx\n=1,2\n",
+        b"\xff",
+        b'a,b\n"x',
+    ],
 )
 def test_other_spellings_of_a_table_are_refused(body):
     """Missing header, needless quotes or apostrophes, other line ends, short lines."""

@@ -360,7 +360,9 @@ def test_a_real_authority_anchors(pack, ledger, tmp_path):
     pytest.importorskip("rfc3161_client")
     if shutil.which("openssl") is None:
         pytest.skip("openssl makes the test authority")
-    spec = importlib.util.spec_from_file_location("authority", Path(__file__).parents[1] / "ledger" / "test_timestamps.py")
+    spec = importlib.util.spec_from_file_location(
+        "authority", Path(__file__).parents[1] / "ledger" / "test_timestamps.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     (tmp_path / "house").mkdir()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from affidavit.bootstrap import open_for_inspection
 from affidavit.cli.verify import UNAUTHENTICATED, _workspace
 from affidavit.evidence.verify import verify_package
 from affidavit.store.rowstore import RowStore
@@ -132,3 +133,13 @@ def test_every_changed_byte_of_the_package_is_named(copy, year):
 def test_what_is_not_authenticated_is_said(copy):
     """The output lists the bytes that no check covers."""
     assert _workspace(copy, [], None).unauthenticated == UNAUTHENTICATED
+
+
+def test_no_private_text_of_the_year_stands_in_the_log(copy):
+    """Reasons, purposes, notes and origins are in the vault alone; the log holds commitments."""
+    ws = open_for_inspection(copy)
+    bodies = b"".join(ws.stores.entries.entries(0, 10_000))
+    texts = [ws.stores.vault.get(r[0])[0] for r in ws.stores.vault.all()]
+    long = [t for t in texts if " " in t or "/" in t]
+    assert len(long) > 20
+    assert [t for t in long if t.encode() in bodies] == []

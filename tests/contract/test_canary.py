@@ -1,0 +1,60 @@
+"""A canary name goes through every command and is found nowhere in the log."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "api"))
+from sampler import fill
+
+from affidavit.areas.catalog import catalog
+from affidavit.core.area import Query
+from affidavit.core.codec import load_object, plan
+from affidavit.core.errors import AffidavitError
+from affidavit.core.fields import VaultText
+
+CANARY = "Quillon Featherstone-Zed"
+REQUESTS = [
+    (a.name, cls) for a in catalog().areas.values() for cls in a.requests().values() if not issubclass(cls, Query)
+]
+
+
+@pytest.mark.parametrize(("area", "cls"), REQUESTS, ids=[f"{a}.{c.verb}" for a, c in REQUESTS])
+def test_a_name_is_refused_or_kept_in_the_vault(make, area, cls):
+    """In turn each string field of the request holds the name: it is refused, or it is private; the log never holds it."""
+    made = make()
+    ws = made.workspace
+    for field in plan(cls).fields:
+        value = with_canary({k: v.json for k, v in fill(cls, Random(3)).items() if v.file is None}, field)
+        if value is None:
+            continue
+        try:
+            request = load_object(cls, value)
+        except AffidavitError:
+            continue
+        assert isinstance(getattr(request, field.name), VaultText) or field.schema.startswith("str<[^"), (
+            f"{cls.__name__}.{field.name} takes a name"
+        )
+        try:
+            ws.do(request, made.admin)
+        except AffidavitError:
+            continue
+    bodies = b"".join(ws.stores.entries.entries(0, 10_000))
+    for word in CANARY.replace("-", " ").split():
+        assert word.encode() not in bodies
+
+
+def with_canary(sample, field):
+    """The sample's JSON with the canary in one field, or None for a field that holds no text."""
+    value = dict(sample)
+    if field.schema.startswith("str") or field.schema == "vault" or field.schema.startswith("enum"):
+        return value | {field.name: CANARY}
+    if field.schema.startswith("[str"):
+        return value | {field.name: [CANARY]}
+    if field.schema.startswith("{str"):
+        return value | {field.name: {CANARY: "x", "x": CANARY}}
+    return None
