@@ -64,13 +64,17 @@ class Overlap:
 @fact("lineage.split_measured")
 @dataclass(frozen=True, slots=True)
 class SplitMeasured:
-    """The splits of a dataset version and how far they overlap, measured on the bytes."""
+    """The splits of a dataset version and how far they overlap, measured on the bytes.
+
+    ``identity`` names the columns by which two rows are the same; none: all columns.
+    """
 
     dataset: Slug
     version: Token
     content: Digest
     splits: tuple[Split, ...]
     overlaps: tuple[Overlap, ...]
+    identity: tuple[Token, ...]
     code: Digest
 
 
@@ -117,7 +121,7 @@ class ReadsExtracted:
     """An extract of a storage access log was taken in whole: account, query, window, rows, raw bytes."""
 
     source: Token
-    account: Token
+    account: VaultText
     query: VaultText
     start: datetime
     end: datetime

@@ -93,12 +93,14 @@ class Threshold:
 @fact("registry.plan_proposed")
 @dataclass(frozen=True, slots=True)
 class PlanProposed:
-    """An evaluation plan for a model: thresholds, the dataset version and the split they are judged on."""
+    """An evaluation plan for a model: data, split, label and cutoff, and the thresholds judged on them."""
 
     plan: Id
     model: Slug
     dataset: Ref
     split: Token
+    label: Token
+    cutoff: Dec6
     thresholds: tuple[Threshold, ...]
     reason: VaultText
 
@@ -128,7 +130,10 @@ class Verdict:
 @fact("registry.evaluation_measured")
 @dataclass(frozen=True, slots=True)
 class EvaluationMeasured:
-    """The exact artifact, evaluated on the plan's split; names plan, data, seed and measuring code."""
+    """The exact artifact, evaluated on the plan's split; names plan, data, seed and measuring code.
+
+    ``index`` is the digest of the row numbers scored: that of the measured split (``lineage.split_measured``).
+    """
 
     model: Slug
     number: Positive
@@ -136,7 +141,10 @@ class EvaluationMeasured:
     plan: Id
     dataset: Ref
     split: Token
+    label: Token
+    cutoff: Dec6
     content: Digest
+    index: Digest
     rows: Count
     seed: Count
     code: Digest
@@ -231,7 +239,10 @@ class BreakGlassReviewed:
 @fact("registry.waiver_requested")
 @dataclass(frozen=True, slots=True)
 class WaiverRequested:
-    """A failed attribute of one version was put up for acceptance: owner, reason, expiry."""
+    """A failed attribute of one version was put up for acceptance: owner, reason, expiry.
+
+    ``measured`` is the entry of the evaluation or assessment it accepts; a later one is not covered.
+    """
 
     waiver: Id
     model: Slug
@@ -241,6 +252,7 @@ class WaiverRequested:
     owner: Principal
     reason: VaultText
     expires: datetime
+    measured: Count | None = None
 
 
 @fact("registry.waiver_approved")
@@ -350,7 +362,6 @@ class DeploymentObserved:
     env: Token
     artifact: Digest
     deployed_at: datetime
-    deployer: Token
 
 
 @fact("registry.deployments_extracted")
@@ -359,7 +370,7 @@ class DeploymentsExtracted:
     """An extract of a deployment log was taken in whole: account, query, window, rows, raw bytes."""
 
     source: Token
-    account: Token
+    account: VaultText
     query: VaultText
     start: datetime
     end: datetime
