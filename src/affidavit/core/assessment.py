@@ -43,14 +43,14 @@ class Bench:
 def assess(bench: Bench, facts: Facts, period: Period, as_of: int) -> Finding:
     """The finding of one control: every item tested, exceptions shown whatever the rest.
 
-    An item with several failed attributes is one exception. Planted items (drills) are counted in
-    the population and left out of the exceptions.
+    An item with several failed attributes is one exception. Planted items (drills) and items classed out
+    (every attribute not applicable) stay in the population file and are left out of ``n`` and the exceptions.
     """
     from affidavit.core.ledger_facts import DrillRun
 
     items = bench.check.population(facts, period)
     grid = {i.key: bench.check.test(i, facts) for i in items}
-    real = [i for i in items if not i.drill]
+    real = [i for i in items if not i.drill and any(o.state != "not_applicable" for o in grid[i.key].values())]
     exceptions = tuple(e for i in real if (e := _exception(i, grid[i.key])) is not None)
     untested = {f"{i.key} {a}": o.reason for i in real for a, o in grid[i.key].items() if o.state == "not_tested"}
     completeness = bench.check.completeness(facts, period, items)

@@ -5,6 +5,7 @@ Parsing the text is the caller's (``service``); this module checks the shape and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -145,6 +146,22 @@ def _transition(to: str, value: Any, environments: tuple[str, ...], roles: Mappi
     return Transition(to, source, checks, Approvals(n, names, parse_duration(approvals.get("expires", "P14D"))))
 
 
+_NUMBER = re.compile(r"(0|[1-9]\d{0,11})(\.\d{1,6})?", re.ASCII)
+TIERS = ("minimal", "limited", "high", "prohibited")
+
+
+def _same_kind(where: str, value: Any, default: Any) -> None:
+    """A parameter is of the kind of its default: a duration, a decimal string, or a list of risk tiers."""
+    if isinstance(default, list):
+        unknown = [v for v in _strings(value, where) if v not in TIERS]
+        if unknown:
+            raise Invalid(f"{where}: {unknown[0]!r} is no risk tier.", next_step=f"tiers: {', '.join(TIERS)}.")
+    elif isinstance(default, str) and default.startswith("P"):
+        parse_duration(value)
+    elif not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        raise Invalid(f'{where}: {value!r} is no decimal string such as "0.05".', next_step=_NEXT)
+
+
 def _calendar(value: Any) -> Calendar:
     body = _map(value, "calendar")
     days = _strings(body.get("business_days", list(_DAYS[:5])), "calendar.business_days")
@@ -181,6 +198,7 @@ def rules_of(value: Any, digest: str, defaults: Mapping[str, Mapping[str, Any]])
         for name, setting in _map(values, f"parameters.{control}").items():
             if name not in parameters.get(control, {}):
                 raise Invalid(f"parameters.{control}.{name}: no such parameter.", next_step=_NEXT)
+            _same_kind(f"parameters.{control}.{name}", setting, parameters[control][name])
             parameters[control][name] = setting
     return Rules(
         digest, environments, roles, transitions, tuple((p[0], p[1]) for p in pairs), parameters,

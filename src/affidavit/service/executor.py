@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from affidavit.areas.catalog import Catalog
@@ -25,8 +25,8 @@ from affidavit.service.readings import Reading, RulesBook
 from affidavit.service.refusals import Refusals
 from affidavit.service.sealing import SealedCommand, new_id, seal, seal_request
 from affidavit.service.stores import Stores
+from affidavit.service.timekeeping import Timekeeper
 
-CLOCK_TOLERANCE_S = 60.0
 DRAWN_IDS = 8
 
 
@@ -78,7 +78,7 @@ class Executor:
         self.book = RulesBook(stores.objects, catalog)
         self.refusals = Refusals(stores)
         self.reactions = Reactions(self)
-        self._anchor = (stores.clock.now(), stores.clock.monotonic_s())
+        self.timekeeper = Timekeeper(stores.clock)
 
     def execute(
         self,
@@ -86,7 +86,6 @@ class Executor:
         who: Who,
         *,
         command_id: str | None = None,
-        drill: bool = False,
         expect: Mapping[str, int] | None = None,
         digest: str | None = None,
     ) -> Done:
@@ -104,7 +103,7 @@ class Executor:
         sealed = seal(self.stores, name, command, command_id)
         if digest is not None:
             sealed = replace(sealed, digest=digest)
-        job = Job(name, sealed, command_id, who, drill, now, sealed.command.env, expect or {})
+        job = Job(name, sealed, command_id, who, False, now, sealed.command.env, expect or {})
         try:
             return self._locked(job)
         except (Invalid, NotFound, NotAllowed, Refused, Busy) as e:
@@ -142,19 +141,20 @@ class Executor:
             earlier = self._earlier(reading, job)
             if earlier is not None:
                 return earlier
-            job.now = self._check_clock(reading)
+            job.now = self.timekeeper.time_for(reading.last_at())
             self._check_expected(reading, job)
             rules = reading.rules()
             command = job.sealed.command
             self._authorise(reading, rules, job, command)
             drafts = self.decide(reading, rules, job, command)
+            self._check_key(job, drafts)
             if not drafts:
                 raise Invalid(f"{job.name} decided nothing.", next_step="report this: a command leaves a fact.")
             area = self.catalog.area_of(type(command)).name
             records = self.append(tx, reading, job, drafts, self.rules_digest(area, rules))
             self.reactions.react(tx, reading, rules, records, 1)
             size = tx.size()
-        self._anchor = (self.stores.clock.now(), self.stores.clock.monotonic_s())
+        self.timekeeper.anchor()
         return Done(job.command_id, tuple(records), size=size)
 
     def decide(self, reading: Reading, rules: Rules, job: Job, command: Command) -> list[Draft]:
@@ -165,6 +165,16 @@ class Executor:
             outcomes = gate.outcomes(reading, self.stores.entries, rules, model, number, to, job.now)
         ctx = self.ctx(reading, rules, job, command, outcomes)
         return decide(command, reading.view(area.name), ctx)
+
+    @staticmethod
+    def _check_key(job: Job, drafts: list[Draft]) -> None:
+        """A key bound to one environment leaves no fact in another, whatever the request named."""
+        bound = job.who.env
+        other = next((d.env for d in drafts if bound is not None and d.env is not None and d.env != bound), None)
+        if other is not None:
+            raise NotAllowed(
+                f"this key is bound to {bound}, the request acts on {other}.", next_step=f"use a key of {other}."
+            )
 
     def ctx(self, reading: Reading, rules: Rules, job: Job, command: Command, outcomes: Any) -> Ctx:
         ids = tuple(new_id(self.stores, job.now) for _ in range(DRAWN_IDS))
@@ -244,27 +254,6 @@ class Executor:
 
     def _now(self) -> datetime:
         return self.stores.clock.now()
-
-    def _check_clock(self, reading: Reading) -> datetime:
-        """The time to record: not behind the newest entry, and not running away from the monotonic clock."""
-        now = self._now()
-        if self.stores.clock.kind == "system":
-            wall, mono = self._anchor
-            gained = (now - wall).total_seconds() - (self.stores.clock.monotonic_s() - mono)
-            if gained > CLOCK_TOLERANCE_S:
-                raise Refused(
-                    "clock_ahead", f"the wall clock gained {gained:.0f} s on the monotonic clock since the last entry.",
-                    next_step="check the clock, then `affidavit log correct-clock --reason …` or restart the process.",
-                )  # fmt: skip
-        last = reading.last_at()
-        if last is not None and now < (newest := parse_time(last)):
-            if newest - now > timedelta(seconds=1):
-                raise Refused(
-                    "clock_behind", f"the clock says {time_text(now)}, the newest entry is of {last}.",
-                    next_step="set the clock right; if the log ran ahead: `affidavit log correct-clock --reason …`.",
-                )  # fmt: skip
-            return newest
-        return now
 
     def rules_digest(self, area: str, rules: Rules | None) -> str:
         code = self.catalog.code_digests.get(area, "sha256:" + "0" * 64)

@@ -46,9 +46,7 @@ class AreaDoor:
         def call(*args: Any, by: Who | str | None = None, **fields: Any) -> Any:
             names = [f.name for f in codec.plan(cls).fields]
             given = {**dict(zip(names, args, strict=False)), **fields}
-            options = {
-                k: given.pop(k) for k in ("command_id", "drill", "expect", "wait") if k in given and k not in names
-            }
+            options = {k: given.pop(k) for k in ("command_id", "expect", "wait") if k in given and k not in names}
             return self._workspace.do(build(self._workspace, cls, given), by, **options)
 
         call.__name__, call.__doc__ = verb, cls.__doc__
@@ -92,6 +90,10 @@ class Workspace:
     ) -> Any:
         """Execute a command, run a measure or answer a query, as ``by`` (a ``Who`` or a principal's name)."""
         who = self.known(by)
+        if request.internal:
+            raise Invalid(
+                f"{type(request).__name__} records what a measure found.", next_step="run the measure instead."
+            )
         if isinstance(request, Query):
             return self.answer(request, who)
         if isinstance(request, Measure):
