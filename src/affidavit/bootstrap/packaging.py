@@ -57,6 +57,8 @@ def write_package(
     only: tuple[str, ...] = (),
     nonce: str | None = None,
     timestamps: Path | None = None,
+    against: Path | None = None,
+    disclose: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
     """Publish, then write the package to ``out``: a file beside it is renamed at the end, so no half package is left."""
     workspace.publish()
@@ -64,8 +66,16 @@ def write_package(
     if target.is_dir():
         raise Invalid(f"{target} is a folder.", next_step="give the path of the zip to write.")
     building = target.with_name(f".{target.name}.part")
-    options = package.Options(Period(start, end), as_of=as_of, controls=only, nonce=nonce)
     try:
+        held = against.read_bytes() if against else None
+        options = package.Options(
+            Period(start, end),
+            as_of=as_of,
+            controls=only,
+            nonce=nonce,
+            against=held,
+            disclose=disclose or package.DISCLOSED,
+        )
         with building.open("wb") as file:
             written = package.write_package(file, source_of(workspace, timestamps), options)
             file.flush()

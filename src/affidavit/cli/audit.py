@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, TextIO
 
 from affidavit.bootstrap import open_workspace
@@ -31,6 +32,15 @@ def _parser() -> Parser:
     _period(package)
     package.add_argument("--out", required=True, metavar="FILE.zip")
     package.add_argument("--nonce", help="the auditor's nonce: samples are chosen with it")
+    package.add_argument(
+        "--against", metavar="CHECKPOINT", help="a checkpoint the reader holds: proof that it extends the package"
+    )
+    package.add_argument(
+        "--disclose",
+        action="append",
+        metavar="AREA.FIELD",
+        help="private fields to open (default: about systems, data, plans)",
+    )
     package.set_defaults(action=_package)
     return parser
 
@@ -116,7 +126,8 @@ def _package(workspace: Workspace, given: argparse.Namespace) -> int:
     workspace.executor.permit(workspace.known(None), "audit.read")
     row = write_package(
         workspace, given.out, read_time(given.start), read_time(given.end), as_of=given.as_of,
-        only=tuple(given.control), nonce=given.nonce,
+        only=tuple(given.control), nonce=given.nonce, timestamps=Path(given.workspace) / "timestamps",
+        against=Path(given.against) if given.against else None, disclose=tuple(given.disclose) if given.disclose else None,
     )  # fmt: skip
     (show.print_json if given.json else show.print_value)(row)
     return 0

@@ -93,11 +93,15 @@ class RecordSplits(Command):
     splits: tuple[Split, ...]
     overlaps: tuple[Overlap, ...]
     code: Digest
+    identity: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RecordRun(Command):
-    """Record a training run: code, environment, parameters, what it read and what it wrote (the manifest)."""
+    """Record a training run: code, environment, parameters, what it read and what it wrote (the manifest).
+
+    Parameters name no people: one with an ``@`` is refused.
+    """
 
     verb: ClassVar[str] = "record-run"
     permission: ClassVar[str] = "lineage.run"
@@ -120,7 +124,7 @@ class ObserveReads(Measure):
     permission: ClassVar[str] = "lineage.observe"
     source: Slug
     extract: LocalPath
-    account: Token
+    account: VaultText
     query: VaultText
     start: datetime
     end: datetime
@@ -144,7 +148,7 @@ class RecordReads(Command):
     permission: ClassVar[str] = "lineage.observe"
     internal: ClassVar[bool] = True
     source: Slug
-    account: Token
+    account: VaultText
     query: VaultText
     start: datetime
     end: datetime

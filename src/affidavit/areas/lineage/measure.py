@@ -15,7 +15,7 @@ from affidavit.areas.lineage.events import Split
 from affidavit.core import codec
 from affidavit.core import digest as digests
 from affidavit.core.area import Desk
-from affidavit.core.errors import Invalid, NotFound
+from affidavit.core.errors import Invalid, NotFound, Refused
 from affidavit.core.fields import VaultText, read_time, time_text
 
 MOST_BYTES = 4 << 20
@@ -54,7 +54,8 @@ def measure_splits(request: c.MeasureSplits, desk: Desk) -> c.RecordSplits:
     identity = splits.identities(table, request.identity, request.split_column)
     near = splits.near_keys(table, (*request.identity, request.split_column or ""))
     tabular.unchanged(file)
-    return c.RecordSplits(request.dataset, file.digest, found, splits.overlaps(parts, identity, near), code_digest())
+    overlaps = splits.overlaps(parts, identity, near)
+    return c.RecordSplits(request.dataset, file.digest, found, overlaps, code_digest(), request.identity)
 
 
 def _parts(request: c.MeasureSplits, desk: Desk, table: Any) -> dict[str, Any]:
@@ -77,9 +78,10 @@ def _split(role: str, rows: Any, hashes: list[bytes]) -> Split:
 def _row_key(record: dict[str, Any], desk: Desk) -> bytes:
     text = desk.vault_text(record["row_key"])
     if text is None:
-        raise NotFound(
-            f"the row key of {record['dataset']}/{record['version']} was erased.", next_step="register a new version."
-        )
+        raise Refused(
+            "row_key_erased", f"the row key of dataset:{record['dataset']}/{record['version']} was erased.",
+            next_step="register a new version.", controls=rules.CONTROLS,
+        )  # fmt: skip
     return bytes.fromhex(text)
 
 

@@ -15,15 +15,19 @@ Edge = dict[str, str]
 
 
 def show_dataset(q: c.ShowDataset, state: ViewTx, ctx: Ctx) -> dict[str, Any]:
-    """The record, the splits measured last with their overlaps, the versions made from it, the runs that read it."""
+    """The record, the splits measured last, every measurement, the versions made from it, the runs that read it."""
     name = rules.dataset_name(q.dataset)
     found = view.dataset(state, name)
     if found is None:
         raise NotFound(f"no {q.dataset}.", next_step="`affidavit lineage datasets` lists them.")
+    measured = view.splits(state, name)
     return {
         **found,
-        "splits": view.splits(state, name),
-        "overlaps": view.overlaps(state, name),
+        "splits": measured["splits"] if measured else [],
+        "overlaps": measured["overlaps"] if measured else [],
+        "identity": measured["identity"] if measured else [],
+        "measurements": measured["measurements"] if measured else [],
+        "shared": measured["shared"] if measured else [],
         "children": view.children(state, q.dataset),
         "runs": [run for run, _ in view.readers(state, q.dataset)],
     }

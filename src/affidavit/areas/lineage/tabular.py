@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from affidavit.core.area import Desk
 from affidavit.core.digest import CHUNK
-from affidavit.core.errors import Invalid, Tampered
+from affidavit.core.errors import Invalid, Refused, Tampered
 
 BATCH = 65_536
 _WHOLE = r"^(0|-?[1-9][0-9]{0,17})$"
@@ -38,9 +38,12 @@ def measured(desk: Desk, path: str) -> Bytes:
 
 
 def unchanged(file: Bytes) -> None:
-    """Raise ``Invalid`` if the file changed while it was read: hash it once more."""
+    """Raise ``Refused`` if the file changed while it was read: hash it once more."""
     if _hash(file.open)[0] != file.digest:
-        raise Invalid("the data changed while it was read.", next_step="let no one write to the file; measure again.")
+        raise Refused(
+            "data_changed", "the data changed while it was read.",
+            next_step="let no one write to the file; measure again.",
+        )  # fmt: skip
 
 
 def _hash(open_: Open) -> tuple[str, int]:

@@ -24,8 +24,10 @@ TABLES = {
     " sensitivity TEXT, owner TEXT, collected_from TEXT, collected_to TEXT, retention TEXT, content TEXT,"
     " size INTEGER, row_count INTEGER, row_set TEXT, row_key TEXT, layout TEXT, parents TEXT, actor TEXT, at TEXT,"
     " entry INTEGER, drill INTEGER, PRIMARY KEY (dataset, version, drill)",
-    "split": "entry INTEGER, dataset TEXT, name TEXT, row_count INTEGER, content TEXT, row_set TEXT, code TEXT,"
-    " at TEXT, PRIMARY KEY (entry, name)",
+    "measurement": "entry INTEGER PRIMARY KEY, dataset TEXT, content TEXT, identity TEXT, code TEXT, at TEXT,"
+    " drill INTEGER",
+    "split": "entry INTEGER, dataset TEXT, name TEXT, row_count INTEGER, content TEXT, row_set TEXT,"
+    " PRIMARY KEY (entry, name)",
     "overlap": "entry INTEGER, dataset TEXT, one TEXT, other TEXT, equal INTEGER, near INTEGER,"
     " PRIMARY KEY (entry, one, other)",
     "run": "id TEXT PRIMARY KEY, started TEXT, ended TEXT, code TEXT, environment TEXT, parameters TEXT, output TEXT,"
@@ -55,29 +57,62 @@ def dataset(v: ViewTx, name: str) -> dict[str, Any] | None:
     return _named(_DATASET, row) if row else None
 
 
-def splits(v: ViewTx, name: str) -> list[dict[str, Any]]:
-    """The splits of ``acs/2015`` as measured last: name, rows, content, row_set; empty if never measured."""
-    sql = (
-        "SELECT name, row_count, content, row_set, code, at, entry FROM {split} WHERE dataset = ? AND entry ="
-        " (SELECT MAX(entry) FROM {split} WHERE dataset = ?) ORDER BY name"
-    )
-    names = ("name", "rows", "content", "row_set", "code", "at", "entry")
-    return [dict(zip(names, row, strict=True)) for row in v.rows(sql, name, name)]
+def splits(v: ViewTx, ref: str) -> dict[str, Any] | None:
+    """The splits of ``acs/2015`` (or ``dataset:acs/2015``) as measured last, or None if they never were.
+
+    Keys: content, splits (name, rows, content, row_set), overlaps (first, second, equal, near), identity, code, at,
+    entry. ``measurements`` holds every measurement of the registered bytes in that form, oldest first. ``shared`` is
+    the worst of them per pair of parts: most equal rows (and where: ``entry``), most near rows.
+    """
+    name = ref.removeprefix("dataset:")
+    record = dataset(v, name)
+    if record is None:
+        return None
+    sql = "SELECT entry, content, identity, code, at FROM {measurement} WHERE dataset = ? AND content = ? AND drill = ?"
+    rows = v.rows(f"{sql} ORDER BY entry", name, record["content"], int(record["drill"]))
+    made = [_measurement(v, row) for row in rows]
+    return {**made[-1], "measurements": made, "shared": _shared(made)} if made else None
+
+
+def _measurement(v: ViewTx, row: tuple[Any, ...]) -> dict[str, Any]:
+    entry, content, identity, code, at = row
+    found = v.rows("SELECT name, row_count, content, row_set FROM {split} WHERE entry = ? ORDER BY name", entry)
+    pairs = v.rows("SELECT one, other, equal, near FROM {overlap} WHERE entry = ? ORDER BY one, other", entry)
+    return {
+        "content": content,
+        "splits": [dict(zip(("name", "rows", "content", "row_set"), x, strict=True)) for x in found],
+        "overlaps": [dict(zip(("first", "second", "equal", "near"), x, strict=True)) for x in pairs],
+        "identity": canonical.decode(identity.encode()),
+        "code": code,
+        "at": at,
+        "entry": entry,
+    }
+
+
+def _shared(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    worst: dict[tuple[str, str], dict[str, Any]] = {}
+    for m in made:
+        for o in m["overlaps"]:
+            key = (min(o["first"], o["second"]), max(o["first"], o["second"]))
+            known = worst.setdefault(key, {"first": key[0], "second": key[1], "equal": -1, "near": 0, "entry": 0})
+            if o["equal"] > known["equal"]:
+                known.update(equal=o["equal"], entry=m["entry"])
+            known["near"] = max(known["near"], o["near"])
+    return [worst[key] for key in sorted(worst)]
 
 
 def parts(v: ViewTx, name: str) -> list[dict[str, Any]]:
-    """Every split of ``acs/2015`` that was ever measured: a run may have read an earlier one."""
-    sql = "SELECT name, row_count, content FROM {split} WHERE dataset = ? ORDER BY entry, name"
-    return [dict(zip(("name", "rows", "content"), row, strict=True)) for row in v.rows(sql, name)]
+    """Every split of ``acs/2015`` that was ever measured: a run may have read an earlier one.
 
-
-def overlaps(v: ViewTx, name: str) -> list[dict[str, Any]]:
-    """How far the splits measured last overlap: pairs with their equal and near rows."""
+    Planted measurements count for a planted version alone.
+    """
+    record = dataset(v, name)
     sql = (
-        "SELECT one, other, equal, near FROM {overlap} WHERE dataset = ? AND entry ="
-        " (SELECT MAX(entry) FROM {split} WHERE dataset = ?) ORDER BY one, other"
+        "SELECT s.name, s.row_count, s.content FROM {split} s JOIN {measurement} m ON m.entry = s.entry"
+        " WHERE s.dataset = ? AND m.drill = ? ORDER BY s.entry, s.name"
     )
-    return [dict(zip(("first", "second", "equal", "near"), row, strict=True)) for row in v.rows(sql, name, name)]
+    rows = v.rows(sql, name, int(record["drill"])) if record else []
+    return [dict(zip(("name", "rows", "content"), row, strict=True)) for row in rows]
 
 
 def run(v: ViewTx, run_id: str) -> dict[str, Any] | None:
@@ -160,8 +195,10 @@ def _dataset(v: ViewTx, r: Record) -> None:
 def _splits(v: ViewTx, r: Record) -> None:
     f: e.SplitMeasured = r.fact
     name = f"{f.dataset}/{f.version}"
+    drill = int(bool(r.head.drill))
+    _insert(v, "measurement", r.index, name, f.content, _packed(list(f.identity)), f.code, _at(r), drill)
     for s in f.splits:
-        _insert(v, "split", r.index, name, s.name, s.rows, s.content, s.row_set, f.code, _at(r))
+        _insert(v, "split", r.index, name, s.name, s.rows, s.content, s.row_set)
     for o in f.overlaps:
         _insert(v, "overlap", r.index, name, o.first, o.second, o.equal, o.near)
 
@@ -184,7 +221,7 @@ def _read(v: ViewTx, r: Record) -> None:
 def _extract(v: ViewTx, r: Record) -> None:
     f: e.ReadsExtracted = r.fact
     window = (time_text(f.start), time_text(f.end))
-    _insert(v, "extract", r.index, f.source, f.account, *window, f.rows, f.raw.digest, f.extractor, _at(r))
+    _insert(v, "extract", r.index, f.source, f.account.vault, *window, f.rows, f.raw.digest, f.extractor, _at(r))
 
 
 VIEW = View(

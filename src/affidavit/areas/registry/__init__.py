@@ -6,6 +6,7 @@ from affidavit.areas.registry import lookup as look
 from affidavit.areas.registry import queries as q
 from affidavit.areas.registry import records as rec
 from affidavit.areas.registry import rules as r
+from affidavit.areas.registry import rules_observed as o
 from affidavit.areas.registry import rules_promotion as p
 from affidavit.areas.registry import rules_standing as s
 from affidavit.areas.registry import view as v
@@ -24,7 +25,7 @@ AREA = Area(
         c.ReviewBreakGlass: p.review, c.RequestWaiver: s.request_waiver, c.ApproveWaiver: s.approve_waiver,
         c.ProposeStanding: s.propose_standing, c.ApproveStanding: s.approve_standing, c.RollBack: p.roll_back,
         rec.RecordDrill: r.record_drill, rec.RecordLoad: r.record_load, rec.RecordTamper: r.record_tamper,
-        c.Retire: r.retire, rec.RecordDeployments: r.record_deployments,
+        c.Retire: r.retire, rec.RecordDeployments: o.record_deployments,
     },
     queries={c.Why: q.why, c.Served: q.served, c.History: q.history, c.Versions: q.versions, c.Show: q.show,
              c.Systems: q.systems, c.Card: q.card, c.Bom: q.bom},

@@ -10,18 +10,8 @@ from affidavit.areas.registry.events import Direction, Format, Range, Threshold,
 from affidavit.areas.registry.lookup import candidate_of
 from affidavit.core.area import Command, Measure, Query, ViewTx
 from affidavit.core.fields import (
-    Dec6,
-    Digest,
-    Id,
-    LocalPath,
-    Positive,
-    Principal,
-    Ref,
-    Slug,
-    Token,
-    VaultText,
-    VersionRef,
-)
+    Dec6, Digest, Id, LocalPath, Positive, Principal, Ref, Slug, Token, VaultText, VersionRef,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +81,7 @@ class Register(Measure):
 
 @dataclass(frozen=True, slots=True)
 class ProposePlan(Command):
-    """Put up an evaluation plan: the thresholds, and the dataset version and split they are judged on."""
+    """Put up an evaluation plan: data, split, label and cutoff, and the thresholds judged on them."""
 
     verb: ClassVar[str] = "propose-plan"
     permission: ClassVar[str] = "registry.plan"
@@ -99,8 +89,10 @@ class ProposePlan(Command):
     model: Slug
     dataset: Ref
     split: Token
+    label: Token
     thresholds: tuple[Threshold, ...]
     reason: VaultText
+    cutoff: Dec6 = "0.500000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +106,15 @@ class ApprovePlan(Command):
 
 @dataclass(frozen=True, slots=True)
 class Evaluate(Measure):
-    """Evaluate the exact artifact on the plan's dataset and split, and judge it against the plan."""
+    """Evaluate the exact artifact on the plan's split as it was measured, and judge it against the plan."""
 
     verb: ClassVar[str] = "evaluate"
     permission: ClassVar[str] = "registry.evaluate"
-    asks: ClassVar[tuple[str, ...]] = ("lineage.dataset",)
+    asks: ClassVar[tuple[str, ...]] = ("lineage.dataset", "lineage.splits")
     version: VersionRef
     data: LocalPath
-    label: Token
     split_column: Token | None = None
-    cutoff: Dec6 = "0.500000"
+    index: LocalPath | None = None
     seed: Positive = 1
 
 
@@ -133,6 +124,7 @@ class RequestPromotion(Command):
 
     verb: ClassVar[str] = "request"
     permission: ClassVar[str] = "registry.request"
+    asks: ClassVar[tuple[str, ...]] = ("fairness.latest",)
     gated: ClassVar[bool] = True
     version: VersionRef
     to: Token
@@ -169,7 +161,7 @@ class PromoteVersion(Command):
     permission: ClassVar[str] = "registry.promote"
     env_field: ClassVar[str | None] = "to"
     gated: ClassVar[bool] = True
-    asks: ClassVar[tuple[str, ...]] = ("lineage.run",)
+    asks: ClassVar[tuple[str, ...]] = ("lineage.run", "fairness.latest")
     version: VersionRef
     to: Token
 
@@ -185,7 +177,7 @@ class BreakGlass(Command):
     permission: ClassVar[str] = "registry.break_glass"
     env_field: ClassVar[str | None] = "to"
     gated: ClassVar[bool] = True
-    asks: ClassVar[tuple[str, ...]] = ("incidents.incident",)
+    asks: ClassVar[tuple[str, ...]] = ("incidents.incident", "fairness.latest")
     version: VersionRef
     to: Token
     incident: Id
@@ -213,7 +205,7 @@ class RequestWaiver(Command):
 
     verb: ClassVar[str] = "request-waiver"
     permission: ClassVar[str] = "registry.waive"
-    asks: ClassVar[tuple[str, ...]] = ("access.principal",)
+    asks: ClassVar[tuple[str, ...]] = ("access.principal", "fairness.latest")
     version: VersionRef
     control: Token
     attribute: Token
@@ -228,6 +220,7 @@ class ApproveWaiver(Command):
 
     verb: ClassVar[str] = "approve-waiver"
     permission: ClassVar[str] = "registry.approve_waiver"
+    asks: ClassVar[tuple[str, ...]] = ("access.roles_of",)
     waiver: Id
 
 
@@ -253,6 +246,7 @@ class ApproveStanding(Command):
 
     verb: ClassVar[str] = "approve-standing"
     permission: ClassVar[str] = "registry.approve_standing"
+    asks: ClassVar[tuple[str, ...]] = ("access.roles_of",)
     standing: Id
 
 
@@ -311,7 +305,7 @@ class Observe(Measure):
     permission: ClassVar[str] = "registry.observe"
     source: Slug
     extract: LocalPath
-    account: Token
+    account: VaultText
     query: VaultText
     start: datetime
     end: datetime
@@ -323,6 +317,7 @@ class Why(Query):
 
     verb: ClassVar[str] = "why"
     permission: ClassVar[str] = "registry.read"
+    asks: ClassVar[tuple[str, ...]] = ("lineage.run", "fairness.latest")
     version: VersionRef
     to: Token
 

@@ -64,23 +64,42 @@ def act(control: str) -> str:
 def gate_of(state: ViewTx, ctx: Ctx, version: lookup.Version, to: str) -> Gate:
     """The outcomes the service found, with waivers applied.
 
-    The digest binds artifact, environment, rules and every line: a change of any needs a new approval.
+    The digest binds artifact, environment, rules, every line with the entries it rests on, and the waivers: a new
+    evaluation, assessment, plan, split or waiver needs a new approval.
     """
-    waived = {(w.control, w.attribute) for w in lookup.waivers_in_force(state, version, time_text(ctx.now))}
-    lines, reasons = [], {}
+    waived = {
+        (w.control, w.attribute): w.id
+        for w in lookup.waivers_in_force(state, version, time_text(ctx.now))
+        if w.measured == measured_entry(state, ctx, version, w.control)
+    }
+    lines, reasons, bound = [], {}, []
     for control, attributes in sorted(ctx.rules.transition(to).checks.items()):
         found = ctx.gate.get(control, {})
         for attribute in attributes:
             outcome = found.get(attribute, _NOT_RUN)
-            lines.append(_line(control, attribute, outcome, waived=(control, attribute) in waived))
+            line = _line(control, attribute, outcome, waived=(control, attribute) in waived)
+            lines.append(line)
             reasons[(control, attribute)] = outcome.reason
+            waiver = waived[(control, attribute)] if line.outcome == "waived" else ""
+            bound.append([control, attribute, line.outcome, sorted(set(outcome.entries)), waiver])
     body = {
         "artifact": version.artifact,
         "to": to,
         "rules": ctx.rules.digest,
-        "lines": [[x.control, x.attribute, x.outcome] for x in lines],
+        "lines": bound,
     }
     return Gate(to, tuple(lines), reasons, digests.of_bytes(canonical.encode(body)))
+
+
+def measured_entry(state: ViewTx, ctx: Ctx, version: lookup.Version, control: str) -> int | None:
+    """The entry of the newest measurement that a control judges a version by: what a waiver of it accepts."""
+    if control == "AI-01.3":
+        newest = lookup.latest_evaluation(state, version)
+        return newest.entry if newest else None
+    if control == "AI-04.2":
+        found = ctx.ask("fairness.latest", version.model, version.number)
+        return int(found["entry"]) if found else None
+    return None
 
 
 def _line(control: str, attribute: str, outcome: Outcome, *, waived: bool) -> GateLine:

@@ -16,18 +16,7 @@ ANSWERS = (
 )  # fmt: skip
 """What other areas may ask by ``registry.NAME``: the functions below of these names."""
 _PACKED = frozenset(
-    {
-        "datasets",
-        "hyperparameters",
-        "metrics",
-        "thresholds",
-        "results",
-        "verdicts",
-        "gate",
-        "code_list",
-        "ranges",
-        "bounds",
-    }
+    ("datasets", "hyperparameters", "metrics", "thresholds", "results", "verdicts", "gate", "code_list", "ranges", "bounds")
 )
 
 
@@ -73,6 +62,8 @@ class Plan:
     model: str
     dataset: str
     split: str
+    label: str
+    cutoff: str
     thresholds: list[dict[str, str]]
     proposer: str
     proposed: str
@@ -92,7 +83,10 @@ class Evaluation:
     plan: str
     dataset: str
     split: str
+    label: str
+    cutoff: str
     content: str
+    index: str
     row_count: int
     seed: int
     code: str
@@ -135,7 +129,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A waiver of one attribute for one version."""
+    """A waiver of one attribute for one version, as the evaluation or assessment ``measured`` found it."""
 
     id: str
     model: str
@@ -146,6 +140,7 @@ class Waiver:
     requester: str
     at: str
     expires: str
+    measured: int | None
     approver: str | None
     approved: str | None
 

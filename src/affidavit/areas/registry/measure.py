@@ -20,6 +20,8 @@ from affidavit.areas.registry import records as rec
 from affidavit.areas.registry.bounds import meets
 from affidavit.areas.registry.events import Verdict
 from affidavit.areas.registry.lookup import split_version
+from affidavit.areas.registry.rules import measured_split
+from affidavit.core import digest as digests
 from affidavit.core.area import Desk
 from affidavit.core.errors import Invalid, NotFound, Tampered
 from affidavit.core.fields import parse_duration
@@ -84,21 +86,38 @@ def _evaluated(request: c.Evaluate, desk: Desk, version: dict[str, Any]) -> rec.
             next_step="propose and approve one first: thresholds come before the evaluation.",
         )
     content = _content(desk, plan["dataset"])
+    if (request.split_column is None) == (request.index is None):
+        raise Invalid(
+            "the rows of the split are named twice or not at all.",
+            next_step="give --split-column, or --index with the file of its row numbers.",
+        )
+    splits = desk.ask("lineage.splits", plan["dataset"].removeprefix("dataset:"))
     with _data(desk, request.data, content, plan["dataset"]) as path, _restored(desk, version) as (declared, model):
         table = tables.read(path)
-        rows = tables.rows_of(table, request.split_column, plan["split"])
+        rows = _rows(request, desk, table, plan["split"])
+        index = digests.of_bytes(tables.index_bytes(rows))
+        measured_split(splits, plan["dataset"], plan["split"], index)
         scorer = models.scorer(declared, model)
-        labels = tables.labels(table, request.label, rows)
+        labels = tables.labels(table, plan["label"], rows)
         scores = scorer.score(tables.matrix(table, scorer.features, rows))
-    decided = (scores >= float(request.cutoff)).astype("int8")
+    decided = (scores >= float(plan["cutoff"])).astype("int8")
     found = maths.evaluate(labels, decided, scores)
     results = {m.name: maths.decimal6(m.value) for m in found.metrics if m.value is not None}
     body = tables.predictions(rows, labels, scores, decided)
     predictions = desk.attach(body, "application/vnd.apache.parquet", "predictions")
     return rec.RecordEvaluation(
-        request.version, version["artifact"], plan["id"], plan["dataset"], plan["split"], content, found.n,
-        request.seed, code_digest(), results, _verdicts(found, plan["thresholds"]), predictions,
+        request.version, version["artifact"], plan["id"], plan["dataset"], plan["split"], plan["label"], plan["cutoff"],
+        content, index, found.n, request.seed, code_digest(), results, _verdicts(found, plan["thresholds"]), predictions,
     )  # fmt: skip
+
+
+def _rows(request: c.Evaluate, desk: Desk, table: Any, split: str) -> Any:
+    """Row numbers of the split, by its column or by its index file."""
+    if request.split_column is not None:
+        return tables.rows_of(table, request.split_column, split)
+    with _private() as folder:
+        _copied(desk, str(request.index), folder / "index")
+        return tables.rows_listed((folder / "index").read_bytes(), table.num_rows)
 
 
 def _verdicts(found: maths.Evaluation, thresholds: list[dict[str, str]]) -> tuple[Verdict, ...]:

@@ -60,12 +60,16 @@ class RecordEvaluation(Command):
     verb: ClassVar[str] = "record-evaluation"
     permission: ClassVar[str] = "registry.evaluate"
     internal: ClassVar[bool] = True
+    asks: ClassVar[tuple[str, ...]] = ("lineage.splits",)
     version: VersionRef
     artifact: Digest
     plan: Id
     dataset: Ref
     split: Token
+    label: Token
+    cutoff: Dec6
     content: Digest
+    index: Digest
     rows: Count
     seed: Count
     code: Digest
@@ -129,7 +133,6 @@ class Observed:
     env: Token
     artifact: Digest
     deployed_at: datetime
-    deployer: Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class RecordDeployments(Command):
     permission: ClassVar[str] = "registry.observe"
     internal: ClassVar[bool] = True
     source: Slug
-    account: Token
+    account: VaultText
     query: VaultText
     start: datetime
     end: datetime

@@ -6,6 +6,7 @@ Promotions are decided in ``rules_promotion.py``, waivers and standing authorisa
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from affidavit.areas.registry import commands as c
@@ -19,12 +20,12 @@ from affidavit.core.errors import Invalid, NotFound, Refused
 from affidavit.core.fields import VaultText, time_text
 
 RISKY = ("pickle", "joblib")
+TIERS = ("minimal", "limited", "high", "prohibited")
 VAGUE = frozenset(
     {"n/a", "na", "none", "tbd", "todo", "unknown", "various", "not applicable", "to be decided", "see above"}
 )
 LEAST_WORDS = 12
 CLOCK_SLACK = timedelta(minutes=5)
-MOST_ROWS = 5_000
 
 
 def register_system(cmd: c.RegisterSystem, state: ViewTx, ctx: Ctx) -> list[Draft]:
@@ -77,6 +78,7 @@ def record_version(cmd: rec.RecordVersion, state: ViewTx, ctx: Ctx) -> list[Draf
     _dates(cmd, ctx)
     _provenance(cmd, ctx)
     _accepted(cmd, ctx)
+    _same_tier(cmd, state)
     number = len(known) + 1
     fact = e.VersionRegistered(
         cmd.model, number, cmd.artifact, cmd.files, cmd.bytes, cmd.format, cmd.signature, cmd.run, cmd.datasets,
@@ -105,6 +107,7 @@ def _provenance(cmd: rec.RecordVersion, ctx: Ctx) -> None:
             raise Invalid(
                 f"{field} is empty.", next_step=f"give the {field} the training run used; see `register --help`."
             )
+    _no_accounts(cmd)
     for ref in cmd.datasets:
         known_dataset(ref, ctx)
     _known_principal(cmd.author, "author", ctx)
@@ -132,12 +135,45 @@ def _provenance(cmd: rec.RecordVersion, ctx: Ctx) -> None:
 
 
 def _same_parameters(cmd: rec.RecordVersion, run: dict[str, Any]) -> None:
-    for name, value in cmd.hyperparameters.items():
-        if run["parameters"].get(name, value) != value:
+    """All of the run's parameters, no other, each with its value; none is an account's name."""
+    for name in sorted({*cmd.hyperparameters, *run["parameters"]}):
+        stated, recorded = cmd.hyperparameters.get(name), run["parameters"].get(name)
+        if stated != recorded:
             raise Refused(
-                "run_differs", f"hyperparameter {name}: the run records {run['parameters'][name]}, not {value}.",
-                next_step="give the hyperparameters of the run.", controls=("AI-01.4",),
+                "run_differs", f"hyperparameter {name}: the run records {recorded or 'none'}, not {stated or 'none'}.",
+                next_step="give the hyperparameters of the run, all of them.", controls=("AI-01.4",),
             )  # fmt: skip
+
+
+def _no_accounts(cmd: rec.RecordVersion) -> None:
+    for name, value in cmd.hyperparameters.items():
+        if "@" in name + value:
+            raise Invalid(
+                f"hyperparameter {name} holds an @, as accounts do.",
+                next_step="name no person in the log: it is never erased.",
+            )
+
+
+def _same_tier(cmd: rec.RecordVersion, state: ViewTx) -> None:
+    """The same bytes do not come again under a system of a lower risk tier, where less is asked of them."""
+    sql = (
+        "SELECT v.model, v.number, s.tier FROM {version} v JOIN {model} m ON m.model = v.model"
+        " JOIN {system} s ON s.system = m.system WHERE v.artifact = ? AND v.drill = 0 ORDER BY v.entry"
+    )
+    mine = tier_of(state, cmd.model)
+    for model, number, tier in state.rows(sql, cmd.artifact):
+        if TIERS.index(tier) > TIERS.index(mine):
+            raise Refused(
+                "tier_shopping", f"this artifact is {model}/{number}, of tier {tier}; {cmd.model} is of tier {mine}.",
+                next_step=f"use {model}/{number}, with the gates of its tier.", controls=("AI-01.4", "AI-04.2"),
+            )  # fmt: skip
+
+
+def tier_of(state: ViewTx, model: str) -> str:
+    """The risk tier of a model's system; ``minimal`` for a model without one."""
+    name = lookup.system_of_model(state, model)
+    found = lookup.system(state, name) if name else None
+    return str(found["tier"]) if found else "minimal"
 
 
 def _dataset_ref(given: Any) -> str:
@@ -166,7 +202,11 @@ def propose_plan(cmd: c.ProposePlan, state: ViewTx, ctx: Ctx) -> list[Draft]:
     check_thresholds(cmd.thresholds)
     known_dataset(cmd.dataset, ctx)
     _clear("reason", cmd.reason, "0.75 AUC is what the manual process reached in 2023")
-    fact = e.PlanProposed(ctx.ids[0], cmd.model, cmd.dataset, cmd.split, cmd.thresholds, cmd.reason)
+    if not 0 <= Decimal(cmd.cutoff) <= 1:
+        raise Invalid(f"cutoff: {cmd.cutoff} is no probability.", next_step="give one from 0.000000 to 1.000000.")
+    fact = e.PlanProposed(
+        ctx.ids[0], cmd.model, cmd.dataset, cmd.split, cmd.label, cmd.cutoff, cmd.thresholds, cmd.reason
+    )
     return [Draft(fact, (f"model:{cmd.model}", f"plan:{ctx.ids[0]}", cmd.dataset))]
 
 
@@ -197,13 +237,15 @@ def record_evaluation(cmd: rec.RecordEvaluation, state: ViewTx, ctx: Ctx) -> lis
         )  # fmt: skip
     judged = {(v.metric, v.direction, v.bound) for v in cmd.verdicts}
     asked = {(t["metric"], t["direction"], t["bound"]) for t in plan.thresholds}
-    if (cmd.dataset, cmd.split) != (plan.dataset, plan.split) or judged != asked:
+    given = (cmd.dataset, cmd.split, cmd.label, cmd.cutoff)
+    if given != (plan.dataset, plan.split, plan.label, plan.cutoff) or judged != asked:
         raise Invalid("the evaluation does not judge what the plan asks.", next_step="evaluate again under the plan.")
     if any(v.met != meets(v.value, v.direction, v.bound) for v in cmd.verdicts):
         raise Invalid("a verdict contradicts its value and bound.", next_step="evaluate again.")
+    measured_split(ctx.ask("lineage.splits", plan.dataset.removeprefix("dataset:")), plan.dataset, plan.split, cmd.index)
     fact = e.EvaluationMeasured(
-        found.model, found.number, cmd.artifact, cmd.plan, cmd.dataset, cmd.split, cmd.content, cmd.rows, cmd.seed,
-        cmd.code, cmd.results, cmd.verdicts, cmd.predictions, "service",
+        found.model, found.number, cmd.artifact, cmd.plan, cmd.dataset, cmd.split, cmd.label, cmd.cutoff, cmd.content,
+        cmd.index, cmd.rows, cmd.seed, cmd.code, cmd.results, cmd.verdicts, cmd.predictions, "service",
     )  # fmt: skip
     return [Draft(fact, (f"model:{found.model}", f"model:{found.name}", f"plan:{cmd.plan}", cmd.dataset))]
 
@@ -267,49 +309,6 @@ def retire(cmd: c.Retire, state: ViewTx, ctx: Ctx) -> list[Draft]:
     return [Draft(fact, (f"model:{found.model}", f"model:{found.name}"))]
 
 
-def record_deployments(cmd: rec.RecordDeployments, state: ViewTx, ctx: Ctx) -> list[Draft]:
-    """The extract and its new rows. A row taken in before must read the same again."""
-    if not cmd.start < cmd.end <= ctx.now + CLOCK_SLACK:
-        raise Invalid(f"the window ends {time_text(cmd.end)}.", next_step="give a window that has passed: start < end.")
-    if len(cmd.rows) > MOST_ROWS:
-        raise Invalid(f"the extract has {len(cmd.rows)} rows; at most {MOST_ROWS}.", next_step="take shorter windows.")
-    extract = e.DeploymentsExtracted(
-        cmd.source, cmd.account, cmd.query, cmd.start, cmd.end, len(cmd.rows), cmd.raw, cmd.extractor
-    )
-    drafts = [Draft(extract, (f"source:{cmd.source}",))]
-    for row in cmd.rows:
-        _fits(row, cmd, ctx)
-        if not _taken(row, cmd.source, state):
-            fact = e.DeploymentObserved(
-                cmd.source, row.external, row.model, row.env, row.artifact, row.deployed_at, row.deployer
-            )
-            drafts.append(Draft(fact, (f"model:{row.model}", f"env:{row.env}", f"source:{cmd.source}"), row.env))
-    return drafts
-
-
-def _fits(row: rec.Observed, cmd: rec.RecordDeployments, ctx: Ctx) -> None:
-    if not cmd.start <= row.deployed_at < cmd.end:
-        raise Invalid(
-            f"row {row.external}: {time_text(row.deployed_at)} lies outside the window.",
-            next_step="give the window it has.",
-        )
-    if row.env not in ctx.rules.environments:
-        known = ", ".join(ctx.rules.environments)
-        raise Invalid(f"row {row.external}: no environment {row.env!r}.", next_step=f"map the names to {known}.")
-
-
-def _taken(row: rec.Observed, source: str, state: ViewTx) -> bool:
-    sql = "SELECT model, env, artifact, deployed_at, deployer FROM {observed} WHERE source = ? AND external = ?"
-    earlier = state.one(sql, source, row.external)
-    again = (row.model, row.env, row.artifact, time_text(row.deployed_at), row.deployer)
-    if earlier is not None and tuple(earlier) != again:
-        raise Refused(
-            "extract_differs", f"{source} gave row {row.external} differently before.",
-            next_step="find out why the log of the platform changed; keep both extracts.", controls=("AI-01.2",),
-        )  # fmt: skip
-    return earlier is not None
-
-
 # ---------------------------------------------------------------- what several rules ask
 
 
@@ -326,6 +325,23 @@ def check_thresholds(thresholds: tuple[e.Threshold, ...]) -> None:
             raise Invalid(f"no metric {metric!r} is measured.", next_step=f"one of {', '.join(maths.METRICS)}.")
         if named.count((metric, direction)) > 1:
             raise Invalid(f"{metric} {direction} is given twice.", next_step="give each bound once.")
+
+
+def measured_split(splits: list[dict[str, Any]], dataset: str, split: str, index: str) -> None:
+    """The scored rows are exactly those of the split as lineage measured it last."""
+    part = next((s for s in splits if s["name"] == split), None)
+    if part is None:
+        raise Refused(
+            "split_not_measured", f"the split {split} of {dataset} was never measured.",
+            next_step="measure it: affidavit lineage measure-splits.", controls=("AI-01.3",),
+        )  # fmt: skip
+    if part["content"] != index:
+        raise Refused(
+            "rows_differ", f"the rows given are not those of the split {split} of {dataset}, measured in entry"
+            f" {part['entry']}.",
+            next_step="name the split column, or give the index file, by which the split was measured.",
+            controls=("AI-01.3",),
+        )  # fmt: skip
 
 
 def same_artifact(found: lookup.Version, artifact: str) -> None:

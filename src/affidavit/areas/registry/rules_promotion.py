@@ -8,7 +8,7 @@ from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import events as e
 from affidavit.areas.registry import lookup
 from affidavit.areas.registry.gate import Gate, gate_of
-from affidavit.areas.registry.rules import not_retired
+from affidavit.areas.registry.rules import not_retired, tier_of
 from affidavit.areas.registry.rules_standing import Within, within_standing
 from affidavit.core.area import Ctx, ViewTx
 from affidavit.core.envelope import Draft
@@ -148,6 +148,12 @@ def break_glass(cmd: c.BreakGlass, state: ViewTx, ctx: Ctx) -> list[Draft]:
     incident = ctx.ask("incidents.incident", cmd.incident)
     if incident is None:
         raise NotFound(f"no incident {cmd.incident}.", next_step="open it first: affidavit incidents open.")
+    concerned = (f"model:{found.model}", f"model:{found.name}", f"system:{lookup.system_of_model(state, found.model)}")
+    if incident.get("drill") or not set(concerned) & set(incident["about"]):
+        raise Refused(
+            "incident_elsewhere", f"incident {cmd.incident} is a drill, or concerns neither {found.model} nor its system.",
+            next_step=f"open one about model:{found.model} for this emergency.", controls=("AI-01.5",),
+        )  # fmt: skip
     if incident["state"] == "closed":
         raise Refused(
             "incident_closed", f"incident {cmd.incident} is closed.", next_step="open one for this emergency.",
@@ -225,8 +231,13 @@ def _promoted(state: ViewTx, ctx: Ctx, found: lookup.Version, gate: Gate, via: e
 
 
 def _may_serve(state: ViewTx, found: lookup.Version, to: str, ctx: Ctx) -> None:
-    """Not planted, not retired, not tampered with, not there already."""
+    """Not of a prohibited system, not planted, not retired, not tampered with, not there already."""
     not_retired(found)
+    if tier_of(state, found.model) == "prohibited":
+        raise Refused(
+            "prohibited_tier", f"the system of {found.model} is registered as prohibited: nothing of it is promoted.",
+            next_step="end the use; a system of another purpose is registered anew.", controls=("AI-01.2",),
+        )  # fmt: skip
     if found.drill and not ctx.drill:
         raise Refused("planted", f"{found.name} was planted for a drill.", next_step="use a real version.")
     if found.tampered:

@@ -10,6 +10,7 @@ from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import events as e
 from affidavit.areas.registry import lookup
 from affidavit.areas.registry.bounds import meets, ranges_left
+from affidavit.areas.registry.gate import measured_entry
 from affidavit.areas.registry.rules import check_thresholds, known_dataset
 from affidavit.core.area import Ctx, ViewTx
 from affidavit.core.envelope import Draft
@@ -45,13 +46,14 @@ def request_waiver(cmd: c.RequestWaiver, state: ViewTx, ctx: Ctx) -> list[Draft]
             next_step="choose a day in that time.",
         )
     fact = e.WaiverRequested(
-        ctx.ids[0], found.model, found.number, cmd.control, cmd.attribute, cmd.owner, cmd.reason, cmd.expires
-    )
+        ctx.ids[0], found.model, found.number, cmd.control, cmd.attribute, cmd.owner, cmd.reason, cmd.expires,
+        measured_entry(state, ctx, found, cmd.control),
+    )  # fmt: skip
     return [Draft(fact, (f"model:{found.model}", f"model:{found.name}", f"waiver:{ctx.ids[0]}"))]
 
 
 def approve_waiver(cmd: c.ApproveWaiver, state: ViewTx, ctx: Ctx) -> list[Draft]:
-    """Neither who asked for it nor who wrote the version, and before it expires."""
+    """Neither who asked for it nor who wrote the version; with the right in every environment it opens."""
     waiver = lookup.waiver_of(state, cmd.waiver)
     if waiver is None:
         raise NotFound(f"no waiver {cmd.waiver}.", next_step="request one: affidavit registry request-waiver.")
@@ -67,6 +69,8 @@ def approve_waiver(cmd: c.ApproveWaiver, state: ViewTx, ctx: Ctx) -> list[Draft]
         )  # fmt: skip
     if waiver.expires <= time_text(ctx.now):
         raise Refused("waiver_expired", f"waiver {waiver.id} expired {waiver.expires}.", next_step="request a new one.")
+    asking = [x for x, t in ctx.rules.transitions.items() if waiver.attribute in t.checks.get(waiver.control, ())]
+    _entitled(ctx, c.ApproveWaiver.permission, asking)
     fact = e.WaiverApproved(waiver.id, waiver.model, waiver.number)
     return [Draft(fact, (f"model:{found.model}", f"model:{found.name}", f"waiver:{waiver.id}"))]
 
@@ -106,7 +110,7 @@ def _check_ranges(ranges: tuple[e.Range, ...]) -> None:
 
 
 def approve_standing(cmd: c.ApproveStanding, state: ViewTx, ctx: Ctx) -> list[Draft]:
-    """Not by its proposer, and before it expires."""
+    """Not by its proposer, before it expires, and with the right in every environment that asks for approval."""
     standing = lookup.standing_of(state, cmd.standing)
     if standing is None:
         raise NotFound(
@@ -123,8 +127,23 @@ def approve_standing(cmd: c.ApproveStanding, state: ViewTx, ctx: Ctx) -> list[Dr
         )  # fmt: skip
     if standing.expires <= time_text(ctx.now):
         raise Refused("standing_expired", f"{standing.id} expired {standing.expires}.", next_step="propose a new one.")
+    asking = [x for x, t in ctx.rules.transitions.items() if t.approvals.n]
+    _entitled(ctx, c.ApproveStanding.permission, asking)
     fact = e.StandingApproved(standing.id, standing.model)
     return [Draft(fact, (f"model:{standing.model}", f"standing:{standing.id}"))]
+
+
+def _entitled(ctx: Ctx, permission: str, environments: list[str]) -> None:
+    """The approver holds the right in each of these environments: one of development opens no production."""
+    for env in environments:
+        held = ctx.ask("access.roles_of", ctx.who.principal, env, time_text(ctx.now))
+        bound = ctx.who.env not in (None, env)
+        if bound or not ctx.rules.allows(held, permission):
+            raise Refused(
+                "not_an_approver", f"{ctx.who.principal} does not hold {permission} in {env}.",
+                next_step=f"a holder of {permission} in {', '.join(environments)} approves.",
+                controls=("AI-01.2", "AI-01.3"),
+            )  # fmt: skip
 
 
 # ---------------------------------------------------------------- does a retrain lie within the bounds
@@ -134,19 +153,22 @@ def within_standing(state: ViewTx, ctx: Ctx, found: lookup.Version, to: str) -> 
     """The newest authorisation in force that covers the version, or what the newest one refuses, bound by bound."""
     refused: Within | None = None
     for standing in lookup.standings_in_force(state, found.model, time_text(ctx.now)):
-        problems = _leaves(state, found, standing, to)
+        problems = _leaves(state, ctx, found, standing, to)
         if not problems:
             return Within(standing.id, standing.approver)
         refused = refused or Within(tried=standing.id, problems=tuple(problems))
     return refused or Within()
 
 
-def _leaves(state: ViewTx, found: lookup.Version, standing: lookup.Standing, to: str) -> list[str]:
+def _leaves(state: ViewTx, ctx: Ctx, found: lookup.Version, standing: lookup.Standing, to: str) -> list[str]:
     problems = [f"{ref} is not among its datasets" for ref in found.datasets if ref not in standing.datasets]
     if found.code not in standing.code_list:
         problems.append(f"code {found.code} is not among its code revisions")
-    if standing.approver == found.author:
-        problems.append("its approver is the author of the version")
+    run = ctx.ask("lineage.run", found.run) or {}
+    duties = {"author": found.author, "registrar": found.registrar, "trainer": run.get("actor")}
+    own = [duty for duty, person in duties.items() if person == standing.approver]
+    if own:
+        problems.append(f"its approver is the {' and '.join(own)} of the version")
     problems += _outside_ranges(state, found, standing, to)
     return problems + _misses_bounds(state, found, standing)
 

@@ -36,20 +36,35 @@ def _column(table: Any, name: str) -> Any:
     return table.column(name)
 
 
-def rows_of(table: Any, split_column: str | None, split: str) -> NDArray[Any]:
-    """Row numbers of a split, int64 and ascending; all rows without a split column. Raises ``Invalid`` for none."""
+def rows_of(table: Any, split_column: str, split: str) -> NDArray[Any]:
+    """Row numbers of a split, int64 and ascending. Raises ``Invalid`` for none."""
     import numpy as np
 
-    if split_column is None:
-        rows = np.arange(table.num_rows, dtype=np.int64)
-    else:
-        values = _column(table, split_column).to_numpy(zero_copy_only=False)
-        rows = np.flatnonzero(values.astype(str) == split).astype(np.int64)
+    values = _column(table, split_column).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(values.astype(str) == split).astype(np.int64)
     if not len(rows):
         raise Invalid(
             f"no row belongs to the split {split!r}.", next_step="name the split column and its values right."
         )
     return rows
+
+
+def rows_listed(body: bytes, rows: int) -> NDArray[Any]:
+    """Row numbers of an index file, from 0, one a line, each once; ascending. Raises ``Invalid``."""
+    import numpy as np
+
+    lines = body.split()
+    if not lines or not all(line.isdigit() and len(line) <= 15 for line in lines):
+        raise Invalid("the index is no list of row numbers.", next_step="write one row number a line, from 0.")
+    found = np.sort(np.array([int(line) for line in lines], dtype=np.int64))
+    if int(found[-1]) >= rows or (found[1:] == found[:-1]).any():
+        raise Invalid(f"the index names a row twice, or beyond the {rows} rows.", next_step="count rows from 0, once.")
+    return found
+
+
+def index_bytes(rows: NDArray[Any]) -> bytes:
+    """The canonical index file, as lineage writes it: ascending row numbers, one a line."""
+    return ("\n".join(map(str, rows.tolist())) + "\n").encode()
 
 
 def labels(table: Any, name: str, rows: NDArray[Any]) -> NDArray[Any]:

@@ -22,17 +22,17 @@ TABLES = {
     " run TEXT, datasets TEXT, started TEXT, ended TEXT, code TEXT, environment TEXT, hyperparameters TEXT,"
     " metrics TEXT, split TEXT, author TEXT, registrar TEXT, accepted_risk TEXT, at TEXT, entry INTEGER,"
     " retired TEXT, tampered TEXT, drill INTEGER, PRIMARY KEY (model, number)",
-    "plan": "id TEXT PRIMARY KEY, model TEXT, dataset TEXT, split TEXT, thresholds TEXT, proposer TEXT, proposed TEXT,"
-    " approver TEXT, approved TEXT, entry INTEGER",
+    "plan": "id TEXT PRIMARY KEY, model TEXT, dataset TEXT, split TEXT, label TEXT, cutoff TEXT, thresholds TEXT,"
+    " proposer TEXT, proposed TEXT, approver TEXT, approved TEXT, entry INTEGER",
     "evaluation": "entry INTEGER PRIMARY KEY, model TEXT, number INTEGER, artifact TEXT, plan TEXT, dataset TEXT,"
-    " split TEXT, content TEXT, row_count INTEGER, seed INTEGER, code TEXT, results TEXT, verdicts TEXT,"
-    " predictions TEXT, at TEXT",
+    " split TEXT, label TEXT, cutoff TEXT, content TEXT, index_digest TEXT, row_count INTEGER, seed INTEGER, code TEXT,"
+    " results TEXT, verdicts TEXT, predictions TEXT, at TEXT",
     "request": "id TEXT PRIMARY KEY, model TEXT, number INTEGER, artifact TEXT, target TEXT, gate TEXT,"
     " gate_digest TEXT, requester TEXT, at TEXT, state TEXT, entry INTEGER",
     "approval": "entry INTEGER PRIMARY KEY, request TEXT, principal TEXT, role TEXT, artifact TEXT, gate_digest TEXT,"
     " at TEXT, expires TEXT",
     "waiver": "id TEXT PRIMARY KEY, model TEXT, number INTEGER, control TEXT, attribute TEXT, owner TEXT,"
-    " requester TEXT, at TEXT, expires TEXT, approver TEXT, approved TEXT",
+    " requester TEXT, at TEXT, expires TEXT, measured INTEGER, approver TEXT, approved TEXT",
     "standing": "id TEXT PRIMARY KEY, model TEXT, datasets TEXT, code TEXT, ranges TEXT, bounds TEXT, expires TEXT,"
     " proposer TEXT, at TEXT, approver TEXT, approved TEXT, entry INTEGER",
     "deployment": "id TEXT PRIMARY KEY, model TEXT, number INTEGER, artifact TEXT, env TEXT, via TEXT, gate TEXT,"
@@ -42,7 +42,7 @@ TABLES = {
     " at TEXT",
     "drill": "entry INTEGER PRIMARY KEY, model TEXT, number INTEGER, env TEXT, passed INTEGER, took_ms INTEGER,"
     " objective_ms INTEGER, at TEXT",
-    "observed": "source TEXT, external TEXT, model TEXT, env TEXT, artifact TEXT, deployed_at TEXT, deployer TEXT,"
+    "observed": "source TEXT, external TEXT, model TEXT, env TEXT, artifact TEXT, deployed_at TEXT,"
     " entry INTEGER, PRIMARY KEY (source, external)",
 }
 
@@ -98,8 +98,8 @@ def _version(v: ViewTx, r: Record) -> None:
 
 def _plan(v: ViewTx, r: Record) -> None:
     f: e.PlanProposed = r.fact
-    row = (f.plan, f.model, f.dataset, f.split, _objects(f.thresholds), r.head.actor, _at(r), None, None, None)
-    _insert(v, "plan", *row)
+    judged = (f.dataset, f.split, f.label, f.cutoff, _objects(f.thresholds))
+    _insert(v, "plan", f.plan, f.model, *judged, r.head.actor, _at(r), None, None, None)
 
 
 def _plan_approved(v: ViewTx, r: Record) -> None:
@@ -110,8 +110,9 @@ def _plan_approved(v: ViewTx, r: Record) -> None:
 def _evaluation(v: ViewTx, r: Record) -> None:
     f: e.EvaluationMeasured = r.fact
     _insert(
-        v, "evaluation", r.index, f.model, f.number, f.artifact, f.plan, f.dataset, f.split, f.content, f.rows, f.seed,
-        f.code, packed(f.results), _objects(f.verdicts), f.predictions.digest, _at(r),
+        v, "evaluation", r.index, f.model, f.number, f.artifact, f.plan, f.dataset, f.split, f.label, f.cutoff,
+        f.content, f.index, f.rows, f.seed, f.code, packed(f.results), _objects(f.verdicts), f.predictions.digest,
+        _at(r),
     )  # fmt: skip
 
 
@@ -158,7 +159,7 @@ def _reviewed(v: ViewTx, r: Record) -> None:
 def _waiver(v: ViewTx, r: Record) -> None:
     f: e.WaiverRequested = r.fact
     row = (f.waiver, f.model, f.number, f.control, f.attribute, f.owner, r.head.actor, _at(r), time_text(f.expires))
-    _insert(v, "waiver", *row, None, None)
+    _insert(v, "waiver", *row, f.measured, None, None)
 
 
 def _waiver_approved(v: ViewTx, r: Record) -> None:
@@ -198,7 +199,7 @@ def _retired(v: ViewTx, r: Record) -> None:
 
 def _observed(v: ViewTx, r: Record) -> None:
     f: e.DeploymentObserved = r.fact
-    row = (f.source, f.external, f.model, f.env, f.artifact, time_text(f.deployed_at), f.deployer, r.index)
+    row = (f.source, f.external, f.model, f.env, f.artifact, time_text(f.deployed_at), r.index)
     _insert(v, "observed", *row)
 
 
