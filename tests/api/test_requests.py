@@ -260,10 +260,14 @@ def test_a_development_key_does_nothing_on_production(served):
 
 def test_a_grant_of_another_environment_gives_nothing(served):
     """A role held in staging is not held through a production key."""
-    _, admin = served.person("Second", "admin", env="staging", key_env="production")
-    problem(admin.post(REGISTER, JANE), 403, "not-allowed")
+    asks = {"principal": served.made.admin.principal, "role": "approver", "in_env": "staging", "reason": "work"}
+    _, other = served.person("Second", "admin", env="staging", key_env="production")
     _, admin = served.person("Third", "admin", env="staging", key_env="staging")
-    assert admin.post(REGISTER, JANE).status_code == 201
+    problem(admin.post(REGISTER, JANE), 403, "not-allowed")
+    grant = admin.post("/v1/access/request-grant", asks).json()["entries"][0]["data"]["grant"]
+    problem(other.post("/v1/access/approve-grant", {"grant": grant}), 403, "not-allowed")
+    _, fourth = served.person("Fourth", "admin", env="staging", key_env="staging")
+    assert fourth.post("/v1/access/approve-grant", {"grant": grant}).status_code == 201
 
 
 def test_a_refusal_names_its_rule_and_controls(served):

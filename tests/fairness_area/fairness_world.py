@@ -8,12 +8,15 @@ from typing import Any
 
 from area_world import ANNA, BEN, HOUR, START, World, digest, ident, person, words
 
+from affidavit.areas.access import events as access
 from affidavit.areas.fairness import AREA
 from affidavit.areas.fairness import commands as c
 from affidavit.areas.fairness import events as e
+from affidavit.areas.fairness.checks.v1 import CHECKS
 from affidavit.areas.registry import events as reg
 from affidavit.core.envelope import Draft, Record
 from affidavit.core.fields import Attachment, VaultText
+from affidavit.core.findings import Period
 
 DATA, MODEL, VERSION = "dataset:acs/2015", "employment", "employment/3"
 CONTENT, ARTIFACT = digest(0xA), digest(0xB)
@@ -33,7 +36,7 @@ def world() -> World:
         registry__version=lambda m, n: known if (m, n) == (MODEL, 3) else None,
         registry__evaluation=lambda m, n: None,
         lineage__dataset=lambda name: {"content": CONTENT} if name == "acs/2015" else None,
-        lineage__splits=lambda name: [],
+        lineage__measurements=lambda name: None,
     )
 
 
@@ -71,17 +74,29 @@ class Story:
             system = reg.SystemRegistered("jobs", TEXT, ANNA, tier, TEXT, "deployer", ("EU",), TEXT)  # type: ignore[arg-type]
             self.add(system, "system:jobs")
             self.add(reg.ModelRegistered(MODEL, "jobs"), f"model:{MODEL}", "system:jobs")
+        for who, env in ((ANNA, "*"), (BEN, "production")):
+            self.grant(who, env)
 
     def add(self, fact: Any, *refs: str, who: str = ANNA, drill: bool = False) -> Record:
         return self.w.append([Draft(fact, refs)], who, drill=drill, apply=False)[0]
 
     def plan(
-        self, number: int = 1, *thresholds: e.FairThreshold, approver: str = BEN, days: int = 300, split: str = "test"
-    ) -> str:
+        self, number: int = 1, *thresholds: e.FairThreshold, approver: str = BEN, days: int = 300, split: str = "test",
+        drill: bool = False,
+    ) -> str:  # fmt: skip
         """A plan, proposed and approved."""
         refs = (f"model:{MODEL}", f"plan:{ident(number)}", DATA)
-        self.add(e.FairnessPlanProposed(ident(number), MODEL, DATA, split, thresholds or (TPR,), TEXT, TEXT), *refs)
-        self.add(e.FairnessPlanApproved(ident(number), MODEL, self.w.now + timedelta(days=days)), *refs, who=approver)
+        self.add(
+            e.FairnessPlanProposed(ident(number), MODEL, DATA, split, thresholds or (TPR,), TEXT, TEXT),
+            *refs,
+            drill=drill,
+        )
+        self.add(
+            e.FairnessPlanApproved(ident(number), MODEL, self.w.now + timedelta(days=days)),
+            *refs,
+            who=approver,
+            drill=drill,
+        )
         return ident(number)
 
     def register(self, author: str = ANNA) -> Record:
@@ -113,12 +128,23 @@ class Story:
         )
         return self.add(fact, f"model:{MODEL}", f"model:{VERSION}", f"plan:{ident(plan)}", DATA, who=who)
 
-    def waive(self, attribute: str = "D", approver: str = BEN, hours: int = 500) -> None:
+    def grant(self, who: str, env: str, role: str = "approver", drill: bool = False) -> str:
+        """A role held from here on; the grant's id."""
+        grant = self.w.new()
+        self.add(access.GrantApproved(grant, who, role, env), f"principal:{who}", f"grant:{grant}", drill=drill)
+        return grant
+
+    def waive(
+        self, attribute: str = "D", approver: str = BEN, hours: int = 500, measured: int | None = None,
+        drill: bool = False,
+    ) -> None:  # fmt: skip
         """A waiver, asked for and approved."""
         refs = (f"model:{MODEL}", f"model:{VERSION}", f"waiver:{ident(30)}")
-        fact = reg.WaiverRequested(ident(30), MODEL, 3, "AI-04.2", attribute, ANNA, TEXT, self.w.now + hours * HOUR)
-        self.add(fact, *refs)
-        self.add(reg.WaiverApproved(ident(30), MODEL, 3), *refs, who=approver)
+        fact = reg.WaiverRequested(
+            ident(30), MODEL, 3, "AI-04.2", attribute, ANNA, TEXT, self.w.now + hours * HOUR, measured
+        )
+        self.add(fact, *refs, drill=drill)
+        self.add(reg.WaiverApproved(ident(30), MODEL, 3), *refs, who=approver, drill=drill)
 
     def promote(self, via: str = "approval", to: str = "production", drill: bool = False, number: int = 40) -> Record:
         """Version 3 promoted."""
@@ -128,10 +154,30 @@ class Story:
 
     def observe(self, artifact: str = ARTIFACT, env: str = "production", external: str = "d1") -> Record:
         """The platform's log shows a deployment an hour ago."""
-        fact = reg.DeploymentObserved("platform", external, MODEL, env, artifact, self.w.now - HOUR, "operator")
+        fact = reg.DeploymentObserved("platform", external, MODEL, env, artifact, self.w.now - HOUR)
         return self.add(fact, f"model:{MODEL}", f"env:{env}", "source:platform")
 
     def extract(self, start: Any, end: Any) -> Record:
         """The platform's log was taken in over a window."""
-        fact = reg.DeploymentsExtracted("platform", "reader", TEXT, start, end, 0, TABLE, "affidavit/test")
+        fact = reg.DeploymentsExtracted("platform", TEXT, TEXT, start, end, 0, TABLE, "affidavit/test")
         return self.add(fact, "source:platform")
+
+
+CHECK = CHECKS[0]
+YEAR = Period(START - timedelta(days=30), START + timedelta(days=335))
+BREACH = verdict(value="0.300000", said="breached")
+
+
+def outcomes(s: Story, which: int = -1) -> dict[str, str]:
+    """The states of one item of the year, the last if none is named."""
+    item = CHECK.population(s.w.facts(), YEAR)[which]
+    return {a: o.state for a, o in CHECK.test(item, s.w.facts()).items()}
+
+
+def governed(*verdicts: e.FairVerdict, **changes: Any) -> Story:
+    """A version assessed under its plan, not yet promoted."""
+    s = Story()
+    s.plan()
+    s.register()
+    s.assess(*verdicts, **changes)
+    return s

@@ -7,39 +7,22 @@ from datetime import timedelta
 
 import pytest
 from area_world import ANNA, BEN, HOUR, START, digest, ident, person
-from fairness_world import ARTIFACT, MODEL, TPR, VERSION, Story, verdict
+from fairness_world import ARTIFACT, BREACH, CHECK, MODEL, TPR, VERSION, YEAR, Story, governed, outcomes, verdict
 
 from affidavit.areas.catalog import catalog
-from affidavit.areas.fairness.checks.v1 import CHECKS, CONTROL
+from affidavit.areas.fairness.checks.v1 import CONTROL
 from affidavit.areas.registry import events as reg
 from affidavit.core.assessment import Bench, assess
 from affidavit.core.findings import Item, Period
 
-CHECK = CHECKS[0]
-YEAR = Period(START - timedelta(days=30), START + timedelta(days=335))
 GOOD = dict.fromkeys("ABCDE", "pass")
 NOTHING = dict.fromkeys("BCDE", "not_applicable")
-BREACH = verdict(value="0.300000", said="breached")
 FEW = verdict(value=None, n=5, said="insufficient-data")
-
-
-def outcomes(s: Story, which: int = -1) -> dict[str, str]:
-    item = CHECK.population(s.w.facts(), YEAR)[which]
-    return {a: o.state for a, o in CHECK.test(item, s.w.facts()).items()}
 
 
 def finding(s: Story, period: Period = YEAR):
     known = catalog().controls[CONTROL]
     return assess(Bench(known.body, CHECK, known.digest, {}), s.w.facts(), period, len(s.w.records))
-
-
-def governed(*verdicts, **changes) -> Story:
-    """A version assessed under its plan, not yet promoted."""
-    s = Story()
-    s.plan()
-    s.register()
-    s.assess(*verdicts, **changes)
-    return s
 
 
 def test_a_release_that_was_tested_passes():
@@ -56,8 +39,25 @@ def test_staging_is_not_in_the_population():
     assert CHECK.population(s.w.facts(), YEAR) == []
 
 
-@pytest.mark.parametrize("tier", ["minimal", "prohibited"])
-def test_a_system_out_of_scope_is_classed_out(tier):
+def test_a_prohibited_system_is_never_classed_out():
+    """Whatever the scope says, tested or not, waived or not: its release deviates in D with the reason."""
+    s = Story("prohibited")
+    s.promote()
+    assert outcomes(s) == {"A": "deviation", **NOTHING, "D": "deviation"}
+    s.plan()
+    s.register()
+    s.assess()
+    s.waive()
+    s.promote(number=41)
+    assert outcomes(s) == GOOD | {"D": "deviation"}
+    assert "prohibited" in CHECK.test(CHECK.population(s.w.facts(), YEAR)[-1], s.w.facts())["D"].reason
+    assert finding(s).n == 2 and len(finding(s).exceptions) == 2
+    s = Story("prohibited")
+    s.promote(via="break-glass")
+    assert outcomes(s)["D"] == "deviation"
+
+
+def test_a_system_out_of_scope_is_classed_out(tier="minimal"):
     """Its promotion stays in the population, with the reason."""
     s = Story(tier)
     s.promote()
@@ -217,6 +217,51 @@ def test_a_breach_is_released_only_with_a_prior_acceptance(given):
     s.promote()
     s.waive()
     assert outcomes(s)["D"] == "deviation"
+
+
+def test_a_plan_approved_after_a_breach_of_the_same_digest_needs_a_waiver():
+    """Loosening the bounds until the version passes is no fairness test; the reason names both entries."""
+    loose = replace(TPR, bound="0.900000")
+
+    def story(*waived: str) -> Story:
+        s = governed(BREACH)
+        s.plan(2, loose)
+        s.assess(verdict(loose, "0.300000"), plan=2)
+        for attribute in waived:
+            s.waive(attribute)
+        return s
+
+    s = story()
+    breach, approval = (
+        next(r.index for r in s.w.records if r.head.tag == "fairness.assessed"),
+        next(r.index for r in reversed(s.w.records) if r.head.tag == "fairness.plan_approved"),
+    )
+    assert candidate(s) == GOOD | {"B": "deviation"}
+    s.promote()
+    assert outcomes(s) == GOOD | {"B": "deviation"}
+    reason = CHECK.test(CHECK.population(s.w.facts(), YEAR)[0], s.w.facts())["B"].reason
+    assert f"entry {breach}" in reason and f"entry {approval}" in reason
+    for waived, state in (("B", "pass"), ("D", "deviation")):
+        s = story(waived)
+        s.promote()
+        assert outcomes(s)["B"] == state
+    s = governed(BREACH, artifact=digest(1))
+    s.plan(2, loose)
+    s.assess(verdict(loose, "0.300000"), plan=2)
+    s.promote()
+    assert outcomes(s) == GOOD
+
+
+def test_planted_plans_tests_and_waivers_count_for_nothing():
+    """A planted plan does not stand in the way of a real release, a planted waiver does not carry one."""
+    s = governed()
+    s.plan(2, drill=True)
+    s.promote()
+    assert outcomes(s) == GOOD
+    s = governed(BREACH)
+    s.waive(drill=True)
+    s.promote()
+    assert outcomes(s) == GOOD | {"D": "deviation"}
 
 
 def test_the_tester_is_the_service_or_another_person():

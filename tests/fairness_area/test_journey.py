@@ -66,6 +66,8 @@ def data(ws, tmp_path):
         "hire",
         dataset=DATA,
         split="test",
+        label="hired",
+        cutoff="0.500000",
         thresholds=[Threshold("accuracy", "at-least", "0.600000")],
         reason="bounds of the service",
     )
@@ -102,8 +104,8 @@ def version(ws, data, tmp_path, feature: str, run: str) -> str:
         metrics={"accuracy": "0.700000"}, split="test", author=ws.who.principal, **common,
     )  # fmt: skip
     name = f"hire/{done.facts[0].number}"
-    ws.registry.evaluate(name, data=data, label="hired", split_column="split")
-    ws.fairness.assess(name, data=data, label="hired", split_column="split")
+    ws.registry.evaluate(name, data=data, split_column="split")
+    ws.fairness.assess(name, data=data)
     return name
 
 

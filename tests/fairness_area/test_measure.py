@@ -15,7 +15,7 @@ from affidavit.areas.fairness import commands as c
 from affidavit.areas.fairness import measure
 from affidavit.areas.fairness.events import FairThreshold
 from affidavit.core import digest as digests
-from affidavit.core.errors import Invalid, NotFound, Refused, Tampered
+from affidavit.core.errors import NotFound, Refused, Tampered
 from affidavit.core.fields import dec6
 
 N = 400
@@ -46,7 +46,13 @@ class Bench:
         made = {"row": rows, "label": [LABEL[i] for i in rows], "score": [0.9 if decide(i) else 0.1 for i in rows]}
         if not cutoff:
             made["decision"] = [decide(i) for i in rows]
-        self.evaluation = {"entry": 7, "artifact": ARTIFACT, "dataset": DATA, "split": split, "results": {}}
+        index = digests.of_bytes("".join(f"{i}\n" for i in rows).encode())
+        self.evaluation = {
+            "entry": 7, "artifact": ARTIFACT, "dataset": DATA, "split": split, "results": {}, "label": "employed",
+            "cutoff": "0.300000", "index": index,
+        }  # fmt: skip
+        self.measured = [{"splits": [{"name": "test", "content": index}]}]
+        self.w.answers["lineage.measurements"] = lambda _name: {"measurements": self.measured}
         self.predict(made)
         self.w.answers["registry.evaluation"] = lambda _model, _number: self.evaluation
 
@@ -57,9 +63,7 @@ class Bench:
         self.columns = columns
 
     def assess(self, **changes):
-        wish = c.Assess(
-            **{"version": VERSION, "data": str(self.path), "label": "employed", "split_column": "part"} | changes
-        )
+        wish = c.Assess(**{"version": VERSION, "data": str(self.path), "split_column": "part"} | changes)
         return self.w.measure(measure.assess, wish, BEN)[0].fact
 
 
@@ -105,19 +109,20 @@ def test_each_way_to_bound_a_metric(tmp_path, threshold, says, smallest):
 def test_a_column_of_many_values_needs_bands(tmp_path):
     """Ages as they are make 50 groups: refused with the banded form."""
     bench = Bench(tmp_path, FairThreshold("tpr", ("AGEP",), "difference", "at-most", "0.600000", 5))
-    with pytest.raises(Invalid, match="50 distinct"):
+    with pytest.raises(Refused, match="50 distinct") as refusal:
         bench.assess()
+    assert refusal.value.code == "not_assessable" and refusal.value.next_step
 
 
-def test_stored_scores_without_decisions_must_give_the_evaluated_accuracy(tmp_path):
-    """At one half they do, or the version is evaluated again at the cutoff it serves with."""
+def test_the_decisions_are_those_that_the_evaluation_stored(tmp_path):
+    """Scores alone are not turned into decisions: the cutoff is the plan's, and the evaluation applied it."""
     bench = Bench(tmp_path, cutoff=True)
-    bench.evaluation["results"] = {"accuracy": dec6(0.5)}
-    with pytest.raises(Invalid, match="stored no decisions"):
+    with pytest.raises(Refused) as refusal:
         bench.assess()
-    right = sum(biased(i) == LABEL[i] for i in range(N) if SPLIT[i] == "test") / 300
-    bench.evaluation["results"] = {"accuracy": dec6(right)}
-    assert bench.assess().verdicts[0].verdict == "insufficient-data"
+    assert refusal.value.code == "no_decisions" and "evaluate" in refusal.value.next_step
+    bench = Bench(tmp_path, FairThreshold("selection_rate", ("SEX",), "by-group", "at-least", "0.900000", 50))
+    bench.predict({**bench.columns, "decision": [1] * 300})
+    assert bench.assess().verdicts[0].verdict == "met"
 
 
 def test_predictions_belong_to_the_data(tmp_path):
@@ -126,32 +131,50 @@ def test_predictions_belong_to_the_data(tmp_path):
     good = bench.columns
     for changes, says in (
         ({"label": [1 - y for y in good["label"]]}, "differs from the labels"),
-        ({"row": [r - 1 for r in good["row"]], "label": [LABEL[r - 1] for r in good["row"]]}, "cover 300 rows"),
+        (
+            {"row": [r - 1 for r in good["row"]], "label": [LABEL[r - 1] for r in good["row"]]},
+            "not the measured split test",
+        ),
         ({"row": [r + 100 for r in good["row"]]}, "does not have once"),
         ({"row": [good["row"][0]] * 300}, "does not have once"),
         ({"row": [-1, *good["row"][1:]]}, "does not have once"),
     ):
         bench.predict({**good, **changes})
-        with pytest.raises(Invalid, match=says):
+        with pytest.raises(Refused, match=says):
             bench.assess()
     bench.predict({name: column[:200] for name, column in good.items()})
-    with pytest.raises(Invalid, match="cover 200 rows, the split test has 300"):
+    with pytest.raises(Refused, match="cover 200 rows that are not the measured split"):
         bench.assess()
     bench.predict({name: column[:0] for name, column in good.items()})
-    with pytest.raises(Invalid, match="does not have once"):
+    with pytest.raises(Refused, match="does not have once"):
         bench.assess()
 
 
-def test_without_a_split_column_the_measured_split_decides(tmp_path):
-    """The row numbers of the predictions are those of lineage's split, or nothing is assessed."""
+@pytest.mark.parametrize("column", ["part", None])
+def test_the_rows_are_those_of_the_measured_split(tmp_path, column):
+    """Measured once is enough; never measured, measured otherwise, or another index in the evaluation is refused."""
     bench = Bench(tmp_path)
-    index = "".join(f"{i}\n" for i in range(100, N)).encode()
-    split = {"name": "test", "content": digests.of_bytes(index)}
-    bench.w.answers["lineage.splits"] = lambda _name: [split]
-    assert bench.assess(split_column=None).rows == 300
-    split["content"] = digest(1)
-    with pytest.raises(Invalid, match="not of the measured split"):
-        bench.assess(split_column=None)
+    other = [{"splits": [{"name": "test", "content": digest(1)}]}]
+    bench.measured += other
+    assert bench.assess(split_column=column).rows == 300
+    bench.measured = other
+    with pytest.raises(Refused, match="not the measured split"):
+        bench.assess(split_column=column)
+    bench.w.answers["lineage.measurements"] = lambda _name: None
+    with pytest.raises(Refused, match="never measured") as refusal:
+        bench.assess(split_column=column)
+    assert refusal.value.code == "split_not_measured"
+    bench = Bench(tmp_path)
+    bench.evaluation["index"] = digest(1)
+    with pytest.raises(Refused, match="not the measured split"):
+        bench.assess(split_column=column)
+
+
+def test_a_split_column_must_agree_if_it_is_named(tmp_path):
+    """It is not needed, and it is not ignored."""
+    bench = Bench(tmp_path, other=["test"] * N)
+    with pytest.raises(Refused, match="the split test has 400"):
+        bench.assess(split_column="other")
 
 
 def test_only_the_registered_bytes_are_assessed(tmp_path):
@@ -162,8 +185,13 @@ def test_only_the_registered_bytes_are_assessed(tmp_path):
         bench.assess()
     assert refusal.value.code == "content_differs"
     bench = Bench(tmp_path)
-    with pytest.raises(Invalid, match="no column 'nobody'"):
-        bench.assess(label="nobody")
+    bench.evaluation["label"] = "nobody"
+    with pytest.raises(Refused, match="no column 'nobody'"):
+        bench.assess()
+    bench.evaluation["label"] = "SEX"
+    with pytest.raises(Refused, match="SEX differs from the labels"):
+        bench.assess()
+    bench.evaluation["label"] = "employed"
     bench.w.objects[bench.evaluation["predictions"]] += b"x"
     with pytest.raises(Tampered):
         bench.assess()
@@ -175,8 +203,9 @@ def test_an_assessment_needs_plan_and_evaluation(tmp_path):
         Bench(tmp_path, split="validation").assess()
     bench = Bench(tmp_path)
     bench.evaluation = None
-    with pytest.raises(NotFound, match="never evaluated"):
+    with pytest.raises(Refused, match="never evaluated") as refusal:
         bench.assess()
+    assert refusal.value.code == "not_evaluated"
     bench = Bench(tmp_path)
     bench.w.answers["lineage.dataset"] = lambda _name: None
     with pytest.raises(NotFound):

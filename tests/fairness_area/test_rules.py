@@ -85,7 +85,10 @@ def test_the_plan_in_force_is_the_one_approved_last():
     first = planned(w)
     assert w.query(c.ListPlans(MODEL))["in_force"] == first
     second = w.do(wish(), drill=True)[0].fact.plan
-    w.do(c.ApprovePlan(second, w.now + timedelta(days=900)), BEN)
+    with pytest.raises(Refused) as refusal:
+        w.do(c.ApprovePlan(second, w.now + timedelta(days=900)), BEN)
+    assert refusal.value.code == "planted"
+    w.do(c.ApprovePlan(second, w.now + timedelta(days=900)), BEN, drill=True)
     assert w.answer("fairness.plan_in_force", MODEL)["id"] == first
     third = planned(w)
     assert w.query(c.ListPlans(MODEL))["in_force"] == third

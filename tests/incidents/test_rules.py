@@ -31,6 +31,7 @@ def test_an_incident_is_opened_about_something():
     assert head.refs == (f"incident:{incident}", MODEL, VERSION) and head.stream == f"incident:{incident}"
     found = w.answer("incidents.incident", incident)
     assert (found["state"], found["entry"], found["origin"], found["about"]) == ("open", 0, "hand", [MODEL, VERSION])
+    assert found["drill"] is False
     assert found["at"].endswith("Z") and found["opener"] == ANNA and found["title"] and not found["drill"]
     assert w.answer("incidents.incident", ident(1)) is None
 
@@ -78,6 +79,17 @@ def test_closing_needs_a_cause_in_words():
             w.do(command)
     with pytest.raises(NotFound):
         w.query(c.ShowIncident(ident(9)))
+
+
+def test_an_incident_says_what_it_concerns_where_it_stands_and_whether_it_is_planted():
+    """Others judge by these three: break-glass needs one that is real, about the model, and recorded before."""
+    w = World(AREA)
+    real = opened(w, about=(MODEL, VERSION))
+    planted = str(w.do(c.OpenIncident("bias", "high", (VERSION,)), drill=True)[0].fact.incident)
+    w.do(c.LinkIncident(real, "dataset:acs/2015"))
+    for incident, expected in ((real, ([MODEL, VERSION], False, 0)), (planted, ([VERSION], True, 1))):
+        found = w.answer("incidents.incident", incident)
+        assert (found["about"], found["drill"], found["entry"]) == expected
 
 
 def test_incidents_are_listed_by_state_and_subject():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -335,3 +336,97 @@ def test_unknown_names_and_areas_are_told(make):
     made.workspace.who = None
     with pytest.raises(NotAllowed, match="nobody is signed in"):
         made.workspace.access.grants()
+
+
+def test_an_administrator_of_one_environment_changes_no_other(make):
+    """A role held for development approves, revokes and adopts nothing that reaches production."""
+    made = make()
+    ws = made.workspace
+    local, friend = (
+        person(ws, "Local", "admin", made.admin, env="development"),
+        person(ws, "Friend", "engineer", made.admin),
+    )
+    grant = ws.access.request_grant(friend.principal, "admin", "*", "work", by=friend).facts[0].grant
+    (root,) = [g["id"] for g in ws.access.grants(by=made.admin) if g["principal"] == made.admin.principal]
+    for act in (
+        lambda: ws.access.approve_grant(grant, by=local),
+        lambda: ws.access.revoke_grant(root, "mine now", by=local),
+        lambda: ws.access.register_principal("person", "Anyone", by=local),
+        lambda: ws.access.propose_rules(b"version: 1\nenvironments: [a]\nroles: {}\n", "looser", by=local),
+        lambda: ws.drill("AI-01.2", by=local),
+    ):
+        with pytest.raises(NotAllowed):
+            act()
+    small = ws.access.request_grant(friend.principal, "admin", "development", "work", by=friend).facts[0].grant
+    assert ws.access.approve_grant(small, by=local).facts[0].env == "development"
+
+
+@pytest.mark.parametrize(
+    "command_id",
+    ["nonsense", "refusal:0e6b00cf-6e4a-4665-ab39-8e98a54852f9", "", "0E6B00CF-6E4A-4665-AB39-8E98A54852F9"],
+)
+def test_a_command_id_is_a_uuid_and_nothing_else(make, command_id):
+    """The id owns private texts: no other form reaches the vault."""
+    made = make()
+    if command_id:
+        with pytest.raises(Invalid, match="no UUID"):
+            made.workspace.access.register_principal("person", "Any", by=made.admin, command_id=command_id)
+
+
+def test_denied_requests_with_invented_targets_do_not_grow_the_log(make):
+    """A flood of denials is one entry and one counter, whatever ids it makes up."""
+    made = make()
+    ws = made.workspace
+    nobody = person(ws, "Nobody", "auditor", made.admin)
+    size = ws.stores.entries.size()
+    for number in range(50):
+        with pytest.raises(NotAllowed):
+            ws.registry.retire(f"model/{number + 1}", "gone", by=nobody)
+    assert ws.stores.entries.size() == size + 1
+
+
+def test_an_altered_counter_stops_nothing_and_starts_again(make, clock, tmp_path):
+    """A row that lost its MAC is dropped; denials and publication go on."""
+    made = make()
+    ws = made.workspace
+    nobody = person(ws, "Nobody", "auditor", made.admin)
+    for _ in range(2):
+        with pytest.raises(NotAllowed):
+            ws.registry.retire("model/1", "gone", by=nobody)
+    with sqlite3.connect(tmp_path / "ws" / "operational.db") as db:
+        db.execute("UPDATE item SET value = x'00'")
+    db.close()
+    with pytest.raises(NotAllowed):
+        ws.registry.retire("model/1", "gone", by=nobody)
+    clock.advance(timedelta(hours=2))
+    assert ws.publish().grew >= 1
+
+
+def test_a_twin_that_is_turned_down_takes_no_text_with_it(make):
+    """Two principals send the same id and body: the denial of one leaves the accepted text in the vault."""
+    made = make()
+    ws, command_id = made.workspace, str(uuid.uuid4())
+    nobody = person(ws, "Nobody", "auditor", made.admin)
+    ws.access.register_principal("person", "Kept Name", by=made.admin, command_id=command_id)
+    with pytest.raises((NotAllowed, Invalid)):
+        ws.access.register_principal("person", "Kept Name", by=nobody, command_id=command_id)
+    assert flaws(ws) == []
+
+
+def test_a_denial_while_the_clock_is_wrong_leaves_no_entry(make):
+    """The clock guard holds for refusals and drills too: nothing of the future gets into the log."""
+
+    class Jumping(SimulatedClock):
+        kind = "system"
+
+    jumping = Jumping(datetime(2026, 1, 5, tzinfo=UTC))
+    made = make("jump2", clock=jumping)
+    ws = made.workspace
+    nobody = person(ws, "Nobody", "auditor", made.admin)
+    size = ws.stores.entries.size()
+    jumping.step(timedelta(days=30))
+    with pytest.raises((NotAllowed, Refused)):
+        ws.registry.retire("model/1", "gone", by=nobody)
+    with pytest.raises(Refused, match="wall clock"):
+        ws.drill("AI-01.2", by=made.admin)
+    assert ws.stores.entries.size() == size

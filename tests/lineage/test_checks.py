@@ -7,9 +7,23 @@ from datetime import timedelta
 
 import pytest
 from area_world import HOUR, START, World, digest, ident
-from lineage_world import ACS, AREA, CONTENT, OUTPUT, RUN, TEST, TRAINING, dataset, reads, run, world
+from lineage_world import (
+    ACS,
+    AREA,
+    CONTENT,
+    OUTPUT,
+    RUN,
+    TEST,
+    TRAINING,
+    dataset,
+    measured_splits,
+    reads,
+    run,
+    world,
+)
 
 from affidavit.areas.catalog import catalog
+from affidavit.areas.lineage import commands as c
 from affidavit.areas.lineage import events as e
 from affidavit.areas.lineage.checks.v1 import CHECKS, CONTROL
 from affidavit.core.assessment import Bench, assess
@@ -101,7 +115,7 @@ def test_a_read_by_a_run_that_nobody_recorded_falls_due():
     assert outcomes(w, STRANGER, ident(8)) == UNREGISTERED
     sooner = w.facts(**{CONTROL: {"recorded_within": "P1D"}})
     assert len(CHECK.population(sooner, early)) == 2
-    w.do(run(w, run=ident(7)))
+    w.do(run(w, run=ident(7), started=START + HOUR / 2))
     extract(w)
     assert outcomes(w, TRAINING, ident(7)) == GOOD
     assert f"{ident(7)}+{CONTENT}" not in {i.key for i in CHECK.population(w.facts(), YEAR)}
@@ -189,6 +203,7 @@ def test_extracts_of_one_source_join_and_those_of_two_do_not():
     w.now = end
     middle = START + 1.6 * HOUR  # the run lasted from 1.5 to 1.75 hours after the start
     w.do(reads(w, start=YEAR.start, end=middle))
+    w.append([Draft(e.ReadObserved("store", RUN, TRAINING, middle), (f"run:{RUN}", ACS))])
     w.do(reads(w, start=middle, end=end, source="other"))
     assert outcomes(w, TRAINING)["E"] == "not_tested"
     w.do(reads(w, start=middle, end=end), drill=True)
@@ -200,13 +215,89 @@ def test_extracts_of_one_source_join_and_those_of_two_do_not():
 
 
 def test_a_planted_run_is_counted_and_left_out_of_the_exceptions():
-    """A drill is in the population, marked."""
+    """A drill is in the population, marked; it does not hide a real read under the same run id."""
     w = world()
     w.do(run(w), drill=True)
-    extract(w, (RUN, STRANGER))
+    w.do(reads(w, (RUN, STRANGER)), drill=True)
     items = CHECK.population(w.facts(), YEAR)
     assert [i.drill for i in items] == [True, True]
     assert not finding(w).exceptions and finding(w).n == 0
+    extract(w, (RUN, STRANGER))
+    assert [i.drill for i in CHECK.population(w.facts(), YEAR)] == [True, False]
+    assert [e.item for e in finding(w).exceptions] == [f"{RUN}+{STRANGER}"]
+
+
+def test_a_log_that_shows_no_read_of_a_declared_input_proves_nothing():
+    """An empty extract over the year, or one without this run: E is not tested, completeness not proven."""
+    w = world()
+    w.do(run(w))
+    w.now = YEAR.end
+    whole = {"start": YEAR.start, "end": YEAR.end}
+    w.do(reads(w, **whole))
+    found = finding(w)
+    assert outcomes(w, TRAINING) == GOOD | {"E": "not_tested"} and found.operating == "not evaluated"
+    assert "the log shows no read of it" in found.untested[f"{RUN}+{TRAINING} E"]
+    assert not found.completeness.proven and "1 declared inputs" in found.completeness.how
+    moment = w.records[2].fact.started
+    row = c.Read(RUN, CONTENT, moment)
+    w.do(replace(reads(w, **whole), reads=(row,)))
+    assert outcomes(w, TRAINING) == GOOD and finding(w).completeness.proven and finding(w).operating == "pass"
+
+
+def test_a_read_of_another_split_is_no_read_of_the_declared_one():
+    """Training was declared; the log shows the test rows alone."""
+    w = world()
+    w.do(run(w))
+    extract(w, (RUN, TEST))
+    assert outcomes(w, TRAINING)["E"] == "not_tested"
+
+
+def test_a_read_before_or_after_its_run_deviates():
+    """The manifest says when the run lasted; the log says otherwise."""
+    for hours in (-1, 30):
+        w = world()
+        made = w.do(run(w))[0].fact
+        w.now += 100 * HOUR
+        rows = tuple(c.Read(RUN, TRAINING, at) for at in (made.started, made.ended + hours * HOUR))
+        w.do(replace(reads(w), reads=rows))
+        assert outcomes(w, TRAINING) == GOOD | {"E": "deviation"}
+        assert "says that it lasted" in finding(w).exceptions[0].attributes["E"]
+
+
+def test_a_run_is_an_item_where_it_ended_was_recorded_or_read():
+    """A claimed end before the period takes nothing out of it; a run wholly before it is out."""
+    w = world()
+    made = w.do(run(w))[0]
+    w.now += 100 * HOUR
+    w.do(replace(reads(w), reads=(c.Read(RUN, TRAINING, made.head.at + 50 * HOUR),)))
+    key = [f"{RUN}+{TRAINING}"]
+    for start, end, expected in ((-2, 0, key), (0, 1, key), (1, 49, []), (49, 51, key), (51, 90, [])):
+        period = Period(made.head.at + start * HOUR, made.head.at + end * HOUR)
+        assert [i.key for i in CHECK.population(w.facts(), period)] == expected
+    assert made.fact.ended < made.head.at
+
+
+def test_planted_records_are_no_evidence_for_real_runs():
+    """A planted registration, a planted read, a planted measurement."""
+    w = World(AREA)
+    w.do(dataset(), drill=True)
+    w.do(measured_splits(), drill=True)
+    w.now += HOUR
+    fact = w.sealed(run(w))
+    w.append([Draft(e.RunRecorded(**{n: getattr(fact, n) for n in e.RunRecorded.__slots__}), (f"run:{RUN}", ACS))])
+    extract(w)
+    w.do(reads(w, (RUN, TRAINING)), drill=True)
+    assert outcomes(w, TRAINING) == UNREGISTERED | {"E": "not_tested"}
+
+
+def test_how_far_the_splits_share_rows_shows_in_the_reason_of_c():
+    """Near rows do not deviate; whoever reads the finding sees them. The worst measurement counts."""
+    w = world()
+    w.do(measured_splits(overlaps=(e.Overlap("test", "training", 2, 1),)))
+    w.now += HOUR
+    w.do(run(w))
+    (item,) = CHECK.population(w.facts(), YEAR)
+    assert CHECK.test(item, w.facts())["C"].reason == "test and training share 2 equal, 3 near rows"
 
 
 def test_a_gate_tests_the_items_of_the_candidates_own_run():

@@ -93,7 +93,7 @@ def test_splits_are_measured_on_the_registered_bytes(data):
     assert made.fact.splits[0].row_set != made.fact.splits[1].row_set
     (overlap,) = made.fact.overlaps
     assert (overlap.equal, overlap.near) == (0, 1)
-    assert made.fact.code == measure.code_digest()
+    assert made.fact.code == measure.code_digest() and made.fact.identity == ("person",)
 
 
 def test_the_row_set_of_all_splits_is_that_of_the_dataset(data, tmp_path):
@@ -136,12 +136,13 @@ def test_the_parts_are_named_one_way(data):
     with pytest.raises(NotFound):
         w.measure(measure.measure_splits, splitting(data, dataset="dataset:people/9"))
     w.vault.clear()
-    with pytest.raises(NotFound, match="erased"):
+    with pytest.raises(Refused, match="erased") as refusal:
         w.measure(measure.measure_splits, splitting(data))
+    assert refusal.value.code == "row_key_erased"
 
 
 def observing(path, **changes) -> c.ObserveReads:
-    good = c.ObserveReads("store", str(path), "reader", words("all reads"), START - 24 * HOUR, START)
+    good = c.ObserveReads("store", str(path), words("reader"), words("all reads"), START - 24 * HOUR, START)
     return replace(good, **changes)
 
 

@@ -119,6 +119,40 @@ def test_splits_that_overlap_are_recorded_as_measured():
     assert w.query(c.ShowDataset(ACS))["overlaps"] == [{"first": "training", "second": "test", "equal": 5, "near": 3}]
 
 
+def test_every_measurement_of_the_bytes_is_answered_with_the_worst_of_them():
+    """A later one by row number does not hide what one by person found; a planted one counts for nothing."""
+    w = world(splits=False)
+    assert w.answer("lineage.measurements", ACS) is None and w.answer("lineage.splits", ACS) == []
+    first = measured_splits().overlaps[0]
+    w.do(measured_splits(overlaps=(replace(first, equal=5),), identity=("person",)))
+    w.do(measured_splits(identity=("_row",)))
+    w.do(measured_splits(overlaps=(replace(first, equal=9),)), drill=True)
+    found = w.answer("lineage.measurements", ACS)
+    assert (found["entry"], found["content"], found["identity"]) == (2, CONTENT, ["_row"])
+    assert found["overlaps"][0]["equal"] == 0 and {s["content"] for s in found["splits"]} == {TRAINING, TEST}
+    assert [m["identity"] for m in found["measurements"]] == [["person"], ["_row"]]
+    assert found["shared"] == [{"first": "test", "second": "training", "equal": 5, "near": 3, "entry": 1}]
+    assert [s["entry"] for s in w.answer("lineage.splits", "acs/2015")] == [2, 2]
+    assert w.query(c.ShowDataset(ACS))["shared"] == found["shared"]
+
+
+@pytest.mark.parametrize("parameters", [{"trained_by": "anna@example.com"}, {"anna@example.com": "1"}])
+def test_parameters_of_a_run_hold_no_addresses(parameters):
+    """The log cannot be cleaned: what looks like an address is refused, and the refusal does not repeat it."""
+    w = world()
+    with pytest.raises(Refused) as refusal:
+        w.do(run(w, parameters={"leaves": "31", **parameters}))
+    assert refusal.value.code == "address_in_parameters" and refusal.value.next_step
+    assert "anna" not in refusal.value.problem
+
+
+def test_the_account_of_an_extract_stands_in_the_vault():
+    """It may be a person's name."""
+    w = world()
+    extract = w.do(reads(w, account=words("anna.reader")))[0].fact
+    assert extract.account.text is None and w.vault[extract.account.vault] == "anna.reader"
+
+
 def test_a_run_is_recorded_with_its_manifest():
     """The answer has inputs, output, parameters and who recorded it."""
     w = world()
@@ -204,7 +238,7 @@ def test_a_window_has_passed_and_holds_its_rows():
     for command, says in (
         (reads(w, end=w.now + HOUR), "has not passed"),
         (reads(w, start=w.now, end=w.now), "has not passed"),
-        (reads(w, (RUN, CONTENT), end=w.now - HOUR), "outside the window"),
+        (reads(w, (RUN, CONTENT), end=w.now - 1.5 * HOUR), "outside the window"),
         (reads(w, *[(RUN, CONTENT)] * 501), "501 rows; at most 500"),
     ):
         with pytest.raises(Invalid, match=says):

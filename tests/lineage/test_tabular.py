@@ -12,7 +12,7 @@ from area_world import MemoryDesk, World, digest
 from lineage_world import AREA
 
 from affidavit.areas.lineage import tabular
-from affidavit.core.errors import Invalid, NotFound, Tampered
+from affidavit.core.errors import Invalid, NotFound, Refused, Tampered
 
 
 def file_of(body: bytes) -> tabular.Bytes:
@@ -84,7 +84,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path):
     file = tabular.measured(MemoryDesk(World(AREA)), str(path))
     tabular.unchanged(file)
     path.write_text("a\n2\n")
-    with pytest.raises(Invalid, match="changed while"):
+    with pytest.raises(Refused, match="changed while"):
         tabular.unchanged(file)
 
 

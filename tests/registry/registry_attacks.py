@@ -49,12 +49,10 @@ def exceptions(s: Story, period: Period = PERIOD) -> dict[str, list[str]]:
 def extract(
     s: Story, rows: list[tuple[str, str, datetime]], start=PERIOD.start, end=PERIOD.end, source="gateway", n=None
 ) -> None:
-    fact = e.DeploymentsExtracted(
-        source, "reader", p.TEXT, start, end, len(rows) if n is None else n, p.ATTACHED, "x-1"
-    )
+    fact = e.DeploymentsExtracted(source, p.TEXT, p.TEXT, start, end, len(rows) if n is None else n, p.ATTACHED, "x-1")
     s.add(fact, (f"source:{source}",), p.person(7))
     for external, artifact, at in rows:
-        seen = e.DeploymentObserved(source, external, MODEL, "production", artifact, at, "robot")
+        seen = e.DeploymentObserved(source, external, MODEL, "production", artifact, at)
         s.add(seen, (f"model:{MODEL}", "env:production", f"source:{source}"), p.person(7))
 
 
@@ -211,7 +209,7 @@ def plan_after(s):
 def plan_self_approved(s):
     asked = (e.Threshold("auc", "at-least", "0.750000"),)
     refs = (f"model:{MODEL}", f"plan:{ident(3)}", p.DATA)
-    s.add(e.PlanProposed(ident(3), MODEL, p.DATA, "test", asked, p.TEXT), refs, p.AUTHOR)
+    s.add(e.PlanProposed(ident(3), MODEL, p.DATA, "test", "y", p.CUTOFF, asked, p.TEXT), refs, p.AUTHOR)
     s.add(e.PlanApproved(ident(3), MODEL), refs, p.AUTHOR)
     version = s.register()
     s.evaluate(version, plan=ident(3))
@@ -234,12 +232,112 @@ def _after_run(s, change):
 def trained_on_test(s):
     _after_run(
         s,
-        lambda f: replace(
-            f, inputs=(replace(f.inputs[0], role="training"), lin.Input(p.DATA, "validation", digest(2), 1))
-        ),
+        lambda f: replace(f, inputs=(*f.inputs, lin.Input(p.DATA, "validation", p.TEST, 4))),
     )
-    at = next(i for i, r in enumerate(s.records) if isinstance(r.fact, e.EvaluationMeasured))
-    s.records[at] = replace(s.records[at], fact=replace(s.records[at].fact, split="validation"))
+
+
+def trained_on_everything(s):
+    _after_run(s, lambda f: replace(f, inputs=(lin.Input(p.DATA, "training", digest(2), 10),)))
+
+
+def no_training_input(s):
+    _after_run(s, lambda f: replace(f, inputs=(lin.Input(p.DATA, "validation", p.TRAINING, 6),)))
+
+
+def part_never_measured(s):
+    _after_run(s, lambda f: replace(f, inputs=(lin.Input(p.DATA, "training", digest(25), 6),)))
+
+
+def other_data_unregistered(s):
+    _after_run(s, lambda f: replace(f, inputs=(*f.inputs, lin.Input("dataset:other/1", "grounding", digest(26), 1))))
+
+
+def _after_evaluation(s, **change):
+    version = s.register()
+    s.evaluate(version)
+    s.records[-1] = replace(s.records[-1], fact=replace(s.records[-1].fact, **change))
+    request = s.request(version)
+    s.approve(request)
+    s.load(s.promote(version, request=request.fact.request))
+
+
+def other_rows_scored(s):
+    _after_evaluation(s, index=digest(27))
+
+
+def other_cutoff(s):
+    _after_evaluation(s, cutoff="0.900000")
+
+
+def other_label(s):
+    _after_evaluation(s, label="easy")
+
+
+def measured_after_the_evaluation(s):
+    at = next(i for i, r in enumerate(s.records) if isinstance(r.fact, lin.SplitMeasured))
+    old = s.records[at]
+    s.records[at] = replace(old, fact=replace(old.fact, splits=()))
+    version = s.register()
+    s.evaluate(version)
+    s.add(old.fact, (p.DATA,), p.AUTHOR)
+    request = s.request(version)
+    s.approve(request)
+    s.load(s.promote(version, request=request.fact.request))
+
+
+def stricter_plan_ignored(s):
+    version = s.register()
+    s.evaluate(version)
+    s.plan(ident(4), "0.900000")
+    request = s.request(version)
+    s.approve(request)
+    s.load(s.promote(version, request=request.fact.request))
+
+
+def thresholds_lowered(s, waived=None):
+    """Missed, then a lower bound approved, then met."""
+    version = s.register()
+    s.evaluate(version, "0.740000")
+    s.plan(ident(4), "0.700000")
+    again = s.evaluate(version, "0.740000", plan=ident(4), bound="0.700000")
+    if waived:
+        waiver(s, "C", again.index, by=waived)
+    request = s.request(version)
+    s.approve(request)
+    s.load(s.promote(version, request=request.fact.request))
+
+
+def waiver(s, attribute, measured, by=p.APPROVER, approve=True):
+    """A waiver of an attribute of AI-01.3 on version 1."""
+    ref = s.new()
+    refs = (f"model:{MODEL}", f"model:{MODEL}/1", f"waiver:{ref}")
+    fact = e.WaiverRequested(ref, MODEL, 1, "AI-01.3", attribute, p.AUTHOR, p.TEXT, s.now + 30 * DAY, measured)
+    s.add(fact, refs, p.AUTHOR)
+    if approve:
+        s.add(e.WaiverApproved(ref, MODEL, 1), refs, by)
+    return ref
+
+
+def trainer_approves(s):
+    version = s.register()
+    at = next(i for i, r in enumerate(s.records) if isinstance(r.fact, lin.RunRecorded))
+    s.records[at] = replace(s.records[at], head=replace(s.records[at].head, actor=p.APPROVER))
+    s.evaluate(version)
+    request = s.request(version)
+    s.approve(request)
+    s.load(s.promote(version, request=request.fact.request))
+
+
+def loaded_in_a_notebook(s):
+    """Verified, but by no process that serves the deployment."""
+    d = s.approved()
+    s.add(e.VersionLoaded(MODEL, 1, d.fact.artifact), (f"model:{MODEL}", f"model:{MODEL}/1"), p.person(6))
+
+
+def loaded_after_the_period(s):
+    d = s.approved()
+    s.now = PERIOD.end + DAY
+    s.load(d)
 
 
 def same_bytes_by_another_name(s):
@@ -288,8 +386,11 @@ def altered(s):
     s.add(e.ArtifactTampered(MODEL, 1, d.fact.artifact, d.fact.artifact, digest(7)), refs, p.person(6))
 
 
-def emergency(s, *, review=2 * HOUR, by=p.REVIEWER, incident=0, number=1, evaluate=True, quiet=20, due=10 * HOUR):
-    """An emergency among ``quiet`` ordinary changes."""
+def emergency(
+    s, *, review=2 * HOUR, by=p.REVIEWER, incident=0, number=1, evaluate=True, quiet=20, due=10 * HOUR,
+    verdict="accepted", gone=None,
+):  # fmt: skip
+    """An emergency among ``quiet`` ordinary changes; rolled back ``gone`` after the review."""
     for n in range(quiet):
         s.load(s.approved(10 + n))
     version = s.register(number)
@@ -301,5 +402,9 @@ def emergency(s, *, review=2 * HOUR, by=p.REVIEWER, incident=0, number=1, evalua
     if review is not None:
         s.now = d.head.at + review
         refs = (f"model:{MODEL}", f"model:{MODEL}/{number}", f"deployment:{d.fact.deployment}")
-        s.add(e.BreakGlassReviewed(d.fact.deployment, MODEL, "accepted", p.TEXT), refs, by)
+        s.add(e.BreakGlassReviewed(d.fact.deployment, MODEL, verdict, p.TEXT), refs, by)
+    if gone is not None:
+        s.now += gone - HOUR
+        back = next(r for r in s.records if isinstance(r.fact, e.VersionRegistered) and r.fact.number == 9 + quiet)
+        s.load(s.promote(back, "rollback", by=p.person(6), reason=p.TEXT))
     return d

@@ -17,7 +17,7 @@ from affidavit.areas.registry import AREA, lookup
 from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import events as e
 from affidavit.areas.registry import records as rec
-from affidavit.areas.registry.checks.planted import ATTACHED, TEXT, VKEY, digest, ident, person
+from affidavit.areas.registry.checks.planted import ATTACHED, CUTOFF, TEST, TEXT, TRAINING, VKEY, digest, ident, person
 from affidavit.areas.registry.checks.v1 import CHECKS
 from affidavit.areas.registry.view import TABLES
 from affidavit.core import codec, envelope
@@ -35,7 +35,7 @@ version: 1
 environments: [development, staging, production]
 roles:
   engineer: [registry.*]
-  approver: [registry.approve, registry.review]
+  approver: [registry.approve, registry.review, registry.approve_waiver, registry.approve_standing]
   lead: [registry.approve]
   oncall: [registry.break_glass]
 transitions:
@@ -89,6 +89,7 @@ class World:
         self.view = ViewTx(self.tx, names)
         self.principals = {*GRANTS, TRAINER}
         self.incidents: dict[str, dict[str, Any]] = {}
+        self.assessments: dict[str, dict[str, Any]] = {}
         self.objects: dict[str, bytes] = {}
         self.append([Draft(LedgerOpened("simulated", "1", VKEY, VKEY, VKEY), ("ledger:log",))], ANNA)
         for who, role in GRANTS.items():
@@ -174,29 +175,46 @@ class World:
             for r in self.facts().about(f"run:{args[0]}", lin.RunRecorded):
                 return {**codec.dump_object(r.fact), "actor": r.head.actor}
             return None
+        if name == "lineage.splits":
+            return self.splits(args[0])
+        if name == "fairness.latest":
+            return self.assessments.get(f"{args[0]}/{args[1]}")
         if name == "incidents.incident":
             return self.incidents.get(args[0])
         raise NotFound(f"no area answers {name!r}.", next_step="")
+
+    def splits(self, dataset: str) -> list[dict[str, Any]]:
+        """The splits of a dataset version as measured last."""
+        found = [r for r in self.facts().all(lin.SplitMeasured) if f"{r.fact.dataset}/{r.fact.version}" == dataset]
+        return [{"name": s.name, "content": s.content, "rows": s.rows, "entry": r.index}
+                for r in found[-1:] for s in r.fact.splits]  # fmt: skip
 
     # ------------------------------------------------------------ ready-made steps
 
     def grant(self, who: str, role: str, env: str = "*") -> None:
         self.append([Draft(GrantApproved(self.new(), who, role, env), (f"principal:{who}",))], ANNA)
 
-    def dataset(self, ref: str = DATA, content: str = digest(2)) -> None:
+    def dataset(self, ref: str = DATA, content: str = digest(2), test: str = TEST, splits: bool = True) -> None:
         name, _, version = ref.removeprefix("dataset:").partition("/")
         fact = lin.DatasetRegistered(
             name, version, TEXT, "2015", "CC0-1.0", "public-domain", "public", ANNA, START, START, "P1Y", content, 1, 1,
             digest(2), TEXT, ATTACHED,
         )  # fmt: skip
         self.append([Draft(fact, (ref,))], ANNA)
-        overlap = (lin.Overlap("training", "test", 0, 0),)
-        self.append([Draft(lin.SplitMeasured(name, version, content, (), overlap, digest(3)), (ref,))], ANNA)
+        if splits:
+            self.measure_splits(ref, content, test)
 
-    def system(self, model: str = "employment") -> None:
+    def measure_splits(self, ref: str = DATA, content: str = digest(2), test: str = TEST, equal: int = 0) -> None:
+        name, _, version = ref.removeprefix("dataset:").partition("/")
+        parts = (lin.Split("training", 6, TRAINING, digest(2)), lin.Split("test", 4, test, digest(2)))
+        overlap = (lin.Overlap("training", "test", equal, 0),)
+        fact = lin.SplitMeasured(name, version, content, parts, overlap, ("row",), digest(3))
+        self.append([Draft(fact, (ref,))], ANNA)
+
+    def system(self, model: str = "employment", tier: str = "high") -> None:
         self.do(
             c.RegisterSystem(
-                "hr-screen", words("screens job applications for interview"), ANNA, "high",
+                "hr-screen", words("screens job applications for interview"), ANNA, tier,
                 words("recruitment, Annex III no. 4(a)"), "deployer", ("US-MA",), words("applicants in Massachusetts"),
             )
         )  # fmt: skip
@@ -208,7 +226,7 @@ class World:
         data = changes.pop("data", DATA)
         fact = lin.RunRecorded(
             run, START, START + timedelta(minutes=5), code, digest(4), {"leaves": leaves},
-            (lin.Input(data, "training", digest(2) if data == DATA else digest(30), 1),), output, 1,
+            (lin.Input(data, "training", TRAINING if data == DATA else digest(30), 1),), output, 1,
         )  # fmt: skip
         self.append([Draft(replace(fact, **changes), (f"run:{run}", data))], by)
         return run
@@ -216,8 +234,9 @@ class World:
     def registration(self, artifact: str, **changes: Any) -> rec.RecordVersion:
         """A registration with a run to it; ``changes`` spoil it."""
         runs = {k: changes[k] for k in ("code", "data") if k in changes}
-        leaves = changes.get("hyperparameters", {}).get("leaves", "31")
-        run = changes.pop("run", None) or self.run(artifact, leaves=leaves, **runs)
+        by = changes.pop("by", TRAINER)
+        parameters = changes.get("hyperparameters", {"leaves": "31"})
+        run = changes.pop("run", None) or self.run(artifact, parameters=parameters, by=by, **runs)
         datasets = (changes.pop("data"),) if "data" in changes else (DATA,)
         made = rec.RecordVersion(
             "employment", artifact, 1, 10, (digest(8),), "lightgbm", ATTACHED, run, datasets, START,
@@ -228,12 +247,14 @@ class World:
     def version(self, **changes: Any) -> str:
         """A registered version; its name."""
         self._ids += 1
-        fact = self.do(self.registration(digest(self._ids), **changes), changes.get("author", ANNA))
+        registrar = changes.pop("registrar", changes.get("author", ANNA))
+        fact = self.do(self.registration(digest(self._ids), **changes), registrar)
         return f"{fact.model}/{fact.number}"
 
     def plan(self, bound: str = "0.750000") -> str:
         asked = (e.Threshold("auc", "at-least", bound),)
-        plan = self.do(c.ProposePlan("employment", DATA, "test", asked, words("what the manual process reached"))).plan
+        reason = words("what the manual process reached")
+        plan = self.do(c.ProposePlan("employment", DATA, "test", "employed", asked, reason)).plan
         self.do(c.ApprovePlan(plan), BEN)
         return plan
 
@@ -249,7 +270,10 @@ class World:
             plan.id,
             DATA,
             "test",
+            "employed",
+            CUTOFF,
             digest(2),
+            TEST,
             100,
             1,
             digest(3),
@@ -285,13 +309,15 @@ class World:
         self.do(c.PromoteVersion(version, "production"), CARA)
         return version
 
-    def incident(self, state: str = "open") -> str:
+    def incident(self, state: str = "open", about: tuple[str, ...] = ("model:employment",), drill: bool = False) -> str:
         found = self.new()
         self.incidents[found] = {
             "id": found,
             "state": state,
             "entry": len(self.records) - 1,
             "at": "2026-03-02T09:00:00.000Z",
+            "about": about,
+            "drill": drill,
         }
         return found
 

@@ -21,11 +21,20 @@ from registry_attacks import (
     extract,
     failed,
     finding,
+    loaded_after_the_period,
+    loaded_in_a_notebook,
+    measured_after_the_evaluation,
     never_loaded,
+    no_training_input,
     not_evaluated,
     only_claimed,
+    other_cutoff,
+    other_data_unregistered,
     other_digest_deployed,
+    other_label,
+    other_rows_scored,
     overlap_unmeasured,
+    part_never_measured,
     plan_after,
     plan_self_approved,
     requester_approves,
@@ -39,7 +48,11 @@ from registry_attacks import (
     shown,
     signer_without_role,
     story,
+    stricter_plan_ignored,
+    thresholds_lowered,
+    trained_on_everything,
     trained_on_test,
+    trainer_approves,
     unasked,
     verdict_forged,
 )
@@ -52,9 +65,10 @@ from affidavit.areas.registry.checks.planted import HOUR, Story
 
 def test_the_governed_story_gives_no_exception_and_a_proven_population():
     s = story()
-    first, second = s.approved(1), s.approved(2)
-    for d in (first, second):
-        s.load(d)
+    first = s.approved(1)
+    s.load(first)
+    second = s.approved(2)
+    s.load(second)
     extract(s, [shown(first), shown(second)])
     assert exceptions(s) == {}
     for control in ("AI-01.2", "AI-01.3", "AI-01.4"):
@@ -114,6 +128,24 @@ ATTACKS = [
     ("splits share rows", rows_shared, {"AI-01.3": ["B"]}),
     ("overlap never measured", overlap_unmeasured, {"AI-01.3": ["B"]}),
     ("evaluation data not the registered bytes", data_changed, {"AI-01.3": ["B"]}),
+    ("the whole file declared as training", trained_on_everything, {"AI-01.3": ["B"]}),
+    ("no training input declared", no_training_input, {"AI-01.3": ["B"]}),
+    ("read a part measured in no split", part_never_measured, {"AI-01.3": ["B"]}),
+    ("read a dataset nobody registered", other_data_unregistered, {"AI-01.3": ["B"]}),
+    ("other rows scored than the split", other_rows_scored, {"AI-01.3": ["B"]}),
+    ("split measured after the evaluation", measured_after_the_evaluation, {"AI-01.3": ["B"]}),
+    ("another cutoff than the plan's", other_cutoff, {"AI-01.3": ["C"]}),
+    ("another label than the plan's", other_label, {"AI-01.3": ["C"]}),
+    ("a stricter plan was in force", stricter_plan_ignored, {"AI-01.3": ["C"]}),
+    ("thresholds lowered after a run that missed", thresholds_lowered, {"AI-01.3": ["C"]}),
+    ("thresholds lowered, accepted by a waiver", lambda s: thresholds_lowered(s, p.APPROVER), {}),
+    ("thresholds lowered, waived by who asked", lambda s: thresholds_lowered(s, p.AUTHOR), {"AI-01.3": ["C"]}),
+    ("approved by the trainer", trainer_approves, {"AI-01.2": ["D"]}),
+    ("loaded by no serving process", loaded_in_a_notebook, {"AI-01.4": ["C"]}),
+    ("loaded when the period was over", loaded_after_the_period, {"AI-01.4": ["C"]}),
+    ("emergency to be reverted, left to serve", lambda s: emergency(s, verdict="revert"), {"AI-01.5": ["B"]}),
+    ("emergency to be reverted, and it was", lambda s: emergency(s, verdict="revert", gone=2 * HOUR), {}),
+    ("emergency to be reverted, days later", lambda s: emergency(s, verdict="revert", gone=50 * HOUR), {"AI-01.5": ["B"]}),
     ("run contradicts the registration", run_contradicts, {"AI-01.4": ["B"]}),
     ("registered by somebody without a role", signer_without_role, {"AI-01.4": ["D"]}),
     ("served without a verified load", never_loaded, {"AI-01.4": ["C"]}),

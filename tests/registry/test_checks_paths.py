@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from registry_attacks import DAY, emergency, exceptions, extract, finding, story
+from registry_attacks import DAY, emergency, exceptions, extract, finding, story, waiver
 
+from affidavit.areas.access.events import GrantApproved
 from affidavit.areas.registry import events as e
 from affidavit.areas.registry.checks import planted as p
 from affidavit.areas.registry.checks.planted import MODEL, Story, ident
@@ -24,7 +25,7 @@ def test_a_registered_retrain_pushed_past_approval_and_validation_gives_one_exce
     s.add(e.VersionLoaded(MODEL, 1, version.fact.artifact), refs, p.person(6))
     assert exceptions(s) == {"AI-01.2": ["ABCDEF"], "AI-01.3": ["ABCDE"]}
     unapproved = finding(s, "AI-01.5")
-    assert unapproved.n == 1
+    assert len(unapproved.items) == 1
     assert {o.state for o in unapproved.grid["observed:gateway:x-1"].values()} == {"not_applicable"}
 
 
@@ -83,21 +84,23 @@ def test_a_retrain_under_a_standing_authorisation(what, given, auc, expected):
 def test_a_waived_threshold_is_accepted_if_another_approved_the_waiver_before():
     def waived(by, when):
         s = story()
+        for env in ("development", "staging"):
+            s.add(GrantApproved(s.new(), p.person(48), "approver", env), (f"principal:{p.person(48)}",), p.person(0))
         version = s.register()
-        s.evaluate(version, "0.740000")
-        ref = ident(70)
-        refs = (f"model:{MODEL}", f"model:{MODEL}/1", f"waiver:{ref}")
-        s.add(e.WaiverRequested(ref, MODEL, 1, "AI-01.3", "D", p.AUTHOR, p.TEXT, s.now + 30 * DAY), refs, p.AUTHOR)
-        if when == "before":
-            s.add(e.WaiverApproved(ref, MODEL, 1), refs, by)
+        measured = s.evaluate(version, "0.740000").index
+        if when == "evaluated again":
+            s.evaluate(version, "0.600000")
+        ref = waiver(s, "D", measured, by, approve=when != "after")
         request = s.request(version)
         s.approve(request)
         s.load(s.promote(version, request=request.fact.request))
         if when == "after":
-            s.add(e.WaiverApproved(ref, MODEL, 1), refs, by)
+            s.add(e.WaiverApproved(ref, MODEL, 1), (f"model:{MODEL}", f"model:{MODEL}/1", f"waiver:{ref}"), by)
         return exceptions(s)
 
     assert waived(p.APPROVER, "before") == {}
+    assert waived(p.APPROVER, "evaluated again") == {"AI-01.3": ["D"]}
+    assert waived(p.person(48), "before") == {"AI-01.3": ["D"]}  # holds the role elsewhere alone
     assert waived(p.AUTHOR, "before") == {"AI-01.3": ["D"]}
     assert waived(p.APPROVER, "after") == {"AI-01.3": ["D"]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from importlib import resources
 
@@ -10,7 +11,7 @@ from registry_attacks import CHECKS, DAY, START, extract, finding, shown, story
 
 from affidavit.areas.registry import events as e
 from affidavit.areas.registry.checks import planted as p
-from affidavit.areas.registry.checks import v1
+from affidavit.areas.registry.checks import trail, v1
 from affidavit.areas.registry.checks.planted import MODEL, Story, ident
 from affidavit.core.findings import Facts, Item, Period
 
@@ -33,6 +34,65 @@ def test_a_row_more_than_a_day_after_the_promotion_is_not_explained_by_it():
     d = s.approved(1)
     extract(s, [("late", d.fact.artifact, d.head.at + timedelta(hours=25))])
     assert len(finding(s, "AI-01.2").items) == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "offset", "items"),
+    [("a second behind ours", -1, 1), ("two minutes behind", -120, 1), ("three minutes behind", -180, 2)],
+)
+def test_the_platforms_clock_may_be_a_little_behind(what, offset, items):
+    s = story()
+    d = s.approved(1)
+    s.load(d)
+    extract(s, [("x-1", d.fact.artifact, d.head.at + timedelta(seconds=offset))])
+    assert len(finding(s, "AI-01.2").items) == items
+
+
+def test_the_skew_is_a_parameter():
+    s = story()
+    d = s.approved(1)
+    s.load(d)
+    extract(s, [("x-1", d.fact.artifact, d.head.at - timedelta(minutes=4))])
+    assert len(trail.unexplained(s.facts(), trail.explained(s.facts()))) == 1
+    wide = s.facts({"AI-01.2": {"clock_skew": "PT5M"}})
+    assert trail.unexplained(wide, trail.explained(wide)) == []
+
+
+def test_a_version_shown_just_after_it_was_rolled_back_is_explained():
+    s = story()
+    first = s.approved(1)
+    s.load(first)
+    second = s.approved(2)
+    s.now = second.head.at + timedelta(minutes=2)
+    version = next(r for r in s.records if isinstance(r.fact, e.VersionRegistered))
+    back = s.promote(version, "rollback", by=p.person(6), request=first.fact.request, reason=p.TEXT)
+    lag = timedelta(minutes=3)
+    extract(s, [(str(n), d.fact.artifact, d.head.at + lag) for n, d in enumerate((first, second, back))])
+    assert len(finding(s, "AI-01.2").items) == 3
+
+
+def test_one_push_that_two_sources_saw_is_one_item():
+    s = story()
+    at = s.now
+    extract(s, [("a-1", p.digest(66), at)], source="gateway")
+    extract(s, [("b-1", p.digest(66), at + timedelta(seconds=90))], source="mesh")
+    (item,) = finding(s, "AI-01.2").items
+    assert len(item.entries) == 2
+    assert len(finding(s, "AI-01.3").items) == len(finding(s, "AI-01.4").items) == 1
+    extract(s, [("b-2", p.digest(66), at + timedelta(seconds=95))], source="mesh")  # the same source: a second push
+    extract(s, [("c-1", p.digest(66), at + timedelta(hours=1))], source="third")
+    assert len(finding(s, "AI-01.2").items) == 3
+
+
+def test_a_planted_extract_proves_nothing():
+    s = story()
+    d = s.approved(1)
+    s.load(d)
+    before = len(s.records)
+    extract(s, [shown(d)])
+    for n in range(before, len(s.records)):
+        s.records[n] = replace(s.records[n], head=replace(s.records[n].head, drill=True))
+    assert "single source" in finding(s, "AI-01.2").completeness.how
 
 
 @pytest.mark.parametrize(
@@ -111,7 +171,9 @@ def test_a_waiver_does_not_hide_a_candidates_failure():
     s.evaluate(version, "0.740000")
     ref = ident(70)
     refs = (f"model:{MODEL}", f"model:{MODEL}/1", f"waiver:{ref}")
-    s.add(e.WaiverRequested(ref, MODEL, 1, "AI-01.3", "D", p.AUTHOR, p.TEXT, s.now + 30 * DAY), refs, p.AUTHOR)
+    measured = s.records[-1].index
+    asked = e.WaiverRequested(ref, MODEL, 1, "AI-01.3", "D", p.AUTHOR, p.TEXT, s.now + 30 * DAY, measured)
+    s.add(asked, refs, p.AUTHOR)
     s.add(e.WaiverApproved(ref, MODEL, 1), refs, p.APPROVER)
     assert CHECKS["AI-01.3"].test(candidate(s, version), s.facts())["D"].state == "deviation"
 

@@ -17,9 +17,10 @@ from registry_world import ANNA, CARA, DATA, START, Desk, refused, started, word
 from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import lookup, maths, measure, observe, tables
 from affidavit.areas.registry import records as rec
-from affidavit.areas.registry.checks.planted import digest
+from affidavit.areas.registry.checks.planted import TEXT, digest
 from affidavit.core import digest as digests
-from affidavit.core.errors import Invalid, NotFound, Tampered
+from affidavit.core import envelope
+from affidavit.core.errors import Invalid, NotFound, Refused, Tampered
 
 N = 400
 
@@ -42,11 +43,15 @@ def trained(tmp_path_factory):
     return folder
 
 
-def world(trained, data="rows.parquet"):
+INDEX = digests.of_bytes(tables.index_bytes(np.arange(0, N, 4)))
+"""The test split as lineage measured it."""
+
+
+def world(trained, data="rows.parquet", label="employed", **dataset):
     """A world in which the model of ``trained`` is registered from its file."""
     w = started()
-    w.dataset("dataset:rows/1", digests.of_bytes((trained / data).read_bytes()))
-    asked = c.ProposePlan("employment", "dataset:rows/1", "test", PLAN, words("what people reach today"))
+    w.dataset("dataset:rows/1", digests.of_bytes((trained / data).read_bytes()), **{"test": INDEX, **dataset})
+    asked = c.ProposePlan("employment", "dataset:rows/1", "test", label, PLAN, words("what people reach today"))
     plan = w.do(asked).plan
     w.do(c.ApprovePlan(plan), CARA)
     desk = Desk(w)
@@ -64,7 +69,7 @@ PLAN = tuple(c.Threshold(m, d, b) for m, d, b in [("auc", "at-least", "0.700000"
 
 
 def ask(version, trained, **change):
-    made = c.Evaluate(version, str(trained / "rows.parquet"), "employed", "part")
+    made = c.Evaluate(version, str(trained / "rows.parquet"), "part")
     return replace(made, **change)
 
 
@@ -104,19 +109,57 @@ def test_evaluate_scores_the_split_and_judges_each_threshold(trained, file):
     ("what", "change", "says"),
     [
         ("a file that is not the dataset", {"data": "model.txt"}, "dataset:rows/1 is"),
-        ("no such label", {"label": "salary"}, "no column 'salary'"),
-        ("a label that is no class", {"label": "age"}, "other than 0 and 1"),
-        ("a label in words", {"label": "part"}, "not numeric"),
+        ("neither column nor index", {"split_column": None}, "twice or not at all"),
+        ("column and index", {"index": "rows.csv"}, "twice or not at all"),
+        ("an index that is none", {"split_column": None, "index": "rows.csv"}, "no list of row numbers"),
         ("no such split column", {"split_column": "fold"}, "no column 'fold'"),
         ("a split nobody is in", {"split_column": "employed"}, "no row belongs to the split"),
     ],
 )
 def test_evaluation_is_refused(trained, what, change, says):
     _w, desk, version = world(trained)
-    if "data" in change:
-        change = {"data": str(trained / change["data"])}
+    change = {k: str(trained / v) if k in ("data", "index") else v for k, v in change.items()}
     with refused(Invalid, says=says):
         measure.evaluate(ask(version, trained, **change), desk)
+
+
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [("salary", "no column 'salary'"), ("age", "other than 0 and 1"), ("part", "not numeric")],
+)
+def test_a_plan_whose_label_is_no_class_is_not_evaluated(trained, label, says):
+    _w, desk, version = world(trained, label=label)
+    with refused(Invalid, says=says):
+        measure.evaluate(ask(version, trained), desk)
+
+
+def test_rows_other_than_the_measured_split_are_refused(trained, tmp_path):
+    _w, desk, version = world(trained, splits=False)
+    with refused(Refused, "split_not_measured"):
+        measure.evaluate(ask(version, trained), desk)
+    w, desk, version = world(trained)
+    easy = tmp_path / "easy"
+    easy.write_text("\n".join(map(str, range(0, N, 8))))
+    with refused(Refused, "rows_differ"):
+        measure.evaluate(ask(version, trained, split_column=None, index=str(easy)), desk)
+    whole = tmp_path / "test"
+    whole.write_text("\n".join(map(str, range(0, N, 4))))
+    by_index = w.do(measure.evaluate(ask(version, trained, split_column=None, index=str(whole)), desk))
+    by_column = w.do(measure.evaluate(ask(version, trained), desk))
+    assert (by_index.index, by_index.results) == (INDEX, by_column.results)
+
+
+def test_the_cutoff_is_that_of_the_plan(trained):
+    w, desk, version = world(trained)
+    asked = c.ProposePlan(
+        "employment", "dataset:rows/1", "test", "employed", PLAN, words("what people reach"), "0.900000"
+    )
+    w.do(c.ApprovePlan(w.do(asked).plan), CARA)
+    strict = w.do(measure.evaluate(ask(version, trained), desk))
+    assert strict.cutoff == "0.900000"
+    assert float(strict.results["recall"]) < 0.5
+    with pytest.raises(TypeError):
+        ask(version, trained, cutoff="0.100000")
 
 
 def test_nothing_is_evaluated_before_a_plan(trained):
@@ -225,9 +268,11 @@ def taken(w, tmp_path, body, start=START, end=None):
     file.write_bytes(body)
     w.now = max(w.now, START + timedelta(days=2))
     request = c.Observe(
-        "gateway", str(file), "reader", words("all deployments"), start, end or START + timedelta(days=1)
+        "gateway", str(file), words("reader"), words("all deployments"), start, end or START + timedelta(days=1)
     )
-    return w.records_of(observe.observe(request, Desk(w)))
+    made = observe.observe(request, Desk(w))
+    sealed = replace(made, account=TEXT, query=TEXT)  # as the service does
+    return w.records_of(sealed)
 
 
 @pytest.mark.parametrize("form", [as_csv, as_lines])
@@ -253,10 +298,26 @@ def test_a_row_taken_in_before_is_not_recorded_twice_and_may_not_change(tmp_path
     taken(w, tmp_path, as_csv(ROW))
     again = taken(w, tmp_path, as_csv(ROW, {**ROW, "external": "d-2"}))
     assert [getattr(r.fact, "external", None) for r in again] == [None, "d-2"]
-    from affidavit.core.errors import Refused
-
     with refused(Refused, "extract_differs", says="d-1"):
-        taken(w, tmp_path, as_csv({**ROW, "artifact": digest(68)}))
+        taken(w, tmp_path, as_csv({**ROW, "artifact": digest(68)}, {**ROW, "external": "d-2"}))
+
+
+def test_an_extract_that_lost_a_row_is_refused(tmp_path):
+    w = started()
+    taken(w, tmp_path, as_csv(ROW))
+    with refused(Refused, "rows_missing", says="d-1"):
+        taken(w, tmp_path, as_csv())
+    assert len(taken(w, tmp_path, as_csv(), START, START + timedelta(minutes=30))) == 1  # another window
+
+
+def test_no_account_of_the_platform_goes_into_the_log(tmp_path):
+    w = started()
+    for body in (
+        as_csv({**ROW, "deployer": "zoe@example.org"}),
+        as_lines({k: v for k, v in ROW.items() if k != "deployer"}),
+    ):
+        records = taken(w, tmp_path, body)
+        assert all(b"zoe" not in envelope.encode(r.head, r.fact) for r in records)
 
 
 @pytest.mark.parametrize(

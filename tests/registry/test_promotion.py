@@ -185,9 +185,9 @@ def test_an_expired_approval_may_be_given_again():
 def test_approval_binds_to_the_gate_result():
     w = started()
     v = w.approved()
+    w.do(w.evaluation(v, "0.700000"))
     waiver = w.do(c.RequestWaiver(v, "AI-01.3", "D", ANNA, words("pilot"), w.now + 10 * DAY)).waiver
     w.do(c.ApproveWaiver(waiver), BEN)
-    w.do(w.evaluation(v, "0.700000"))
     with refused(Refused, "gate_changed"):
         promote(w, v)
     again = w.request(v)
@@ -195,6 +195,83 @@ def test_approval_binds_to_the_gate_result():
     fact = promote(w, v)
     assert fact.request == again
     assert [x.outcome for x in fact.gate if x.attribute == "D" and x.control == "AI-01.3"] == ["waived"]
+
+
+def evaluated_again(w, v):
+    w.do(w.evaluation(v))
+
+
+def planned_and_evaluated_again(w, v):
+    w.plan("0.010000")
+    w.do(w.evaluation(v, "0.500000"))
+
+
+def measured_again(w, v):
+    w.measure_splits()
+
+
+@pytest.mark.parametrize("step", [evaluated_again, planned_and_evaluated_again, measured_again])
+def test_a_new_evaluation_plan_or_split_needs_a_new_approval_though_every_line_passes(step):
+    w = started()
+    v = w.approved()
+    step(w, v)
+    with refused(Refused, "gate_changed"):
+        promote(w, v)
+    w.do(c.ApprovePromotion(w.request(v)), BEN)
+    assert promote(w, v).via == "approval"
+
+
+def test_another_waiver_of_the_same_line_needs_a_new_approval():
+    w = started()
+    v = w.evaluated("0.740000")
+
+    def waive(days):
+        asked = w.do(c.RequestWaiver(v, "AI-01.3", "D", ANNA, words("pilot"), w.now + days * DAY)).waiver
+        w.do(c.ApproveWaiver(asked), BEN)
+
+    waive(1)
+    w.do(c.PromoteVersion(v, "staging"), CARA)
+    w.do(c.ApprovePromotion(w.request(v)), BEN)
+    w.now += DAY
+    waive(30)
+    with refused(Refused, "gate_changed"):
+        promote(w, v)
+
+
+def test_an_evaluation_under_an_earlier_plan_does_not_pass():
+    w = started()
+    v = w.evaluated()
+    w.plan("0.500000")
+    with refused(Refused, "gate_failed", says="AI-01.3 C: the plan of entry"):
+        promote(w, v, to="staging")
+    w.do(w.evaluation(v))
+    assert promote(w, v, to="staging").via == "gate"
+
+
+def test_thresholds_lowered_after_a_failed_run_do_not_pass_without_a_waiver():
+    w = started()
+    v = w.evaluated("0.740000")
+    w.plan("0.500000")
+    w.do(w.evaluation(v, "0.740000"))
+    with refused(Refused, "gate_failed", says="missed its plan (auc 0.740000, at least 0.750000)"):
+        promote(w, v, to="staging")
+    asked = w.do(c.RequestWaiver(v, "AI-01.3", "C", ANNA, words("pilot"), w.now + 10 * DAY)).waiver
+    w.do(c.ApproveWaiver(asked), BEN)
+    assert [x.outcome for x in promote(w, v, to="staging").gate] == ["pass", "pass", "waived", "pass"]
+
+
+def test_nothing_of_a_prohibited_system_is_promoted():
+    w = World()
+    w.system(tier="prohibited")
+    w.plan()
+    v = w.evaluated()
+    for act in (
+        c.PromoteVersion(v, "staging"),
+        c.RequestPromotion(v, "production"),
+        c.BreakGlass(v, "production", w.incident(), words("scores are wrong")),
+    ):
+        with refused(Refused, "prohibited_tier"):
+            w.do(act, CARA)
 
 
 def test_the_same_request_twice_names_the_first():
@@ -240,6 +317,13 @@ def test_break_glass_records_incident_gate_and_a_review_that_falls_due_in_busine
     [
         ("no such incident", lambda w, v: (v, ident(3)), NotFound, ""),
         ("incident closed", lambda w, v: (v, w.incident("closed")), Refused, "incident_closed"),
+        (
+            "incident of another model",
+            lambda w, v: (v, w.incident(about=("model:other",))),
+            Refused,
+            "incident_elsewhere",
+        ),
+        ("incident of a drill", lambda w, v: (v, w.incident(drill=True)), Refused, "incident_elsewhere"),
         ("retired", lambda w, v: (retired(w, v), None), Refused, "retired"),
         ("altered", lambda w, v: (tampered(w, v), None), Refused, "tampered"),
     ],
@@ -249,6 +333,13 @@ def test_break_glass_is_refused(what, spoil, error, code):
     v, incident = spoil(w, w.version())
     with refused(error, code):
         glass(w, v, incident=incident)
+
+
+@pytest.mark.parametrize("about", ["model:employment", "model:employment/1", "system:hr-screen"])
+def test_an_incident_about_the_model_the_version_or_the_system_opens_the_glass(about):
+    w = started()
+    v = w.version()
+    assert glass(w, v, incident=w.incident(about=("dataset:acs/2015", about))).via == "break-glass"
 
 
 @pytest.mark.parametrize(

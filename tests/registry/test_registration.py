@@ -76,6 +76,9 @@ SPOILED = [
     ("another code revision", {"code_stated": "def"}, Refused, "run_differs"),
     ("another environment", {"environment": digest(6)}, Refused, "run_differs"),
     ("hyperparameters the run did not use", {"hyperparameters_stated": {"leaves": "63"}}, Refused, "run_differs"),
+    ("a hyperparameter of the run left out", {"hyperparameters_stated": {"depth": "3"}}, Refused, "run_differs"),
+    ("a hyperparameter the run does not record", {"hyperparameters_stated": {"leaves": "31", "depth": "3"}}, Refused, "run_differs"),
+    ("an account in a hyperparameter", {"hyperparameters_stated": {"leaves": "31", "by": "zoe@example.org"}}, Invalid, ""),
     ("run wrote another file", {"artifact_stated": digest(41)}, Refused, "run_differs"),
     ("pickle without an accepted risk", {"format": "pickle"}, Refused, "format_refused"),
     ("joblib with a risk nobody accepted", {"format": "joblib", "accepted_risk": "vendor", "risk_reason": words("vendor ships it")},
@@ -109,6 +112,32 @@ def test_the_same_artifact_twice_names_the_version():
     assert w.do(w.registration(digest(42))).number == 2
 
 
+def test_the_same_bytes_do_not_come_again_under_a_lower_tier():
+    w = started()  # tier high
+    made = w.registration(digest(40))
+    w.do(made)
+    for name, tier in (("leaflets", "minimal"), ("ranking", "high")):
+        w.do(replace(SYSTEM, system=name, tier=tier))
+        w.do(c.RegisterModel(name, name))
+    with refused(Refused, "tier_shopping", says="employment/1"):
+        w.do(replace(made, model="leaflets"))
+    assert w.do(replace(made, model="ranking")).number == 1
+
+
+def test_an_evaluation_of_other_rows_than_the_measured_split_is_refused():
+    w = started()
+    v = w.version()
+    with refused(Refused, "rows_differ"):
+        w.do(w.evaluation(v, index=digest(99)))
+    with refused(Invalid, says="what the plan asks"):
+        w.do(w.evaluation(v, cutoff="0.900000"))
+    with refused(Invalid, says="what the plan asks"):
+        w.do(w.evaluation(v, label="easy"))
+    w.measure_splits(test=digest(98))
+    with refused(Refused, "rows_differ"):
+        w.do(w.evaluation(v))
+
+
 def test_pickle_passes_only_by_a_risk_that_the_rules_name():
     w = started()
     body = {**w.rules.body, "registry": {"accepted_formats": {"pickle": "sandboxed-vendor"}}}
@@ -125,7 +154,12 @@ def test_pickle_passes_only_by_a_risk_that_the_rules_name():
 
 
 PLAN = c.ProposePlan(
-    "employment", DATA, "test", (e.Threshold("auc", "at-least", "0.750000"),), words("what people reach today")
+    "employment",
+    DATA,
+    "test",
+    "employed",
+    (e.Threshold("auc", "at-least", "0.750000"),),
+    words("what people reach today"),
 )
 
 
@@ -138,6 +172,7 @@ PLAN = c.ProposePlan(
         ("unknown dataset", {"dataset": "dataset:acs/1999"}, NotFound),
         ("unknown model", {"model": "other"}, NotFound),
         ("no reason", {"reason": words("tbd")}, Invalid),
+        ("a cutoff that is no probability", {"cutoff": "1.500000"}, Invalid),
     ],
 )
 def test_a_plan_is_refused(what, change, error):

@@ -5,14 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from registry_world import ANNA, BEN, CARA, DATA, refused, started, words
+from registry_world import ANNA, BEN, CARA, DATA, World, refused, started, words
 
 from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import events as e
 from affidavit.areas.registry.checks.planted import digest, ident, person
 from affidavit.core.errors import Invalid, NotFound, Refused
+from affidavit.core.findings import Outcome
 
 DAY = timedelta(days=1)
+
+
+FRAN = person(17)
+
+
+def authorisation(w):
+    bounds = (e.Threshold("auc", "at-least", "0.780000"),)
+    return c.ProposeStanding("employment", (DATA,), ("abc",), (), bounds, w.now + DAY, words("weekly"))
 
 
 def promote(w, version, by=CARA):
@@ -63,6 +72,69 @@ def test_the_author_does_not_approve_a_waiver_that_another_asked_for():
     asked = waiver(w, w.evaluated("0.740000"), by=CARA)
     with refused(Refused, "self_approval"):
         w.do(c.ApproveWaiver(asked), ANNA)
+
+
+def test_a_waiver_covers_only_what_was_measured_when_it_was_asked_for():
+    w = started()
+    v = w.evaluated("0.740000")
+    w.do(c.ApproveWaiver(waiver(w, v)), BEN)
+    w.do(w.evaluation(v, "0.500000"))
+    with refused(Refused, "gate_failed"):
+        w.do(c.PromoteVersion(v, "staging"), CARA)
+    early = w.version()
+    w.do(c.ApproveWaiver(waiver(w, early)), BEN)  # asked for before anything was measured
+    w.do(w.evaluation(early, "0.740000"))
+    with refused(Refused, "gate_failed"):
+        w.do(c.PromoteVersion(early, "staging"), CARA)
+
+
+def test_a_waiver_of_fairness_covers_one_assessment():
+    w = World(transitions={"staging": {"from": "development", "checks": {"AI-04.2": ["D"]}}})
+    w.system()
+    v = w.version()
+    w.assessments[v] = {"entry": 7}
+    fact = w.do(c.RequestWaiver(v, "AI-04.2", "D", ANNA, words("pilot"), w.now + DAY))
+    assert fact.measured == 7
+    w.do(c.ApproveWaiver(fact.waiver), BEN)
+    biased = {"AI-04.2": {"D": Outcome("deviation", "biased", (7,))}}
+    w.assessments[v] = {"entry": 8}
+    with refused(Refused, "gate_failed"):
+        w.do(c.PromoteVersion(v, "staging"), CARA, gate=biased)
+    w.assessments[v] = {"entry": 7}
+    assert w.do(c.PromoteVersion(v, "staging"), CARA, gate=biased).gate[0].outcome == "waived"
+
+
+def test_who_may_accept_in_one_environment_alone_accepts_for_no_other():
+    w = started()
+    w.live()
+    for env in ("development", "staging"):
+        w.grant(FRAN, "approver", env)
+    asked = waiver(w, w.evaluated("0.740000"))
+    with refused(Refused, "not_an_approver", says="in production"):
+        w.do(c.ApproveWaiver(asked), FRAN)
+    found = w.do(authorisation(w)).standing
+    with refused(Refused, "not_an_approver", says="in production"):
+        w.do(c.ApproveStanding(found), FRAN)
+    w.grant(FRAN, "approver", "production")
+    w.do(c.ApproveWaiver(asked), FRAN)
+    w.do(c.ApproveStanding(found), FRAN)
+
+
+@pytest.mark.parametrize(
+    ("what", "version"),
+    [
+        ("author", {"author": BEN, "registrar": ANNA}),
+        ("registrar", {"registrar": BEN}),
+        ("trainer", {"by": BEN}),
+    ],
+)
+def test_nobody_authorises_their_own_retrain(what, version):
+    w = started()
+    w.live()
+    w.standing()
+    v = w.staged(**version)
+    with refused(Refused, "outside_standing", says=f"its approver is the {what}"):
+        promote(w, v)
 
 
 def test_an_expired_waiver_is_not_approved():
@@ -192,10 +264,7 @@ def test_a_standing_authorisation_is_refused(what, given, error):
 
 def test_it_is_approved_once_by_another_before_it_expires():
     w = started()
-    ask = c.ProposeStanding(
-        "employment", (DATA,), ("abc",), (), (e.Threshold("auc", "at-least", "0.780000"),), w.now + DAY, words("weekly")
-    )
-    found = w.do(ask).standing
+    found = w.do(authorisation(w)).standing
     with refused(Refused, "self_approval"):
         w.do(c.ApproveStanding(found), ANNA)
     w.now += 2 * DAY

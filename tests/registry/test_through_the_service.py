@@ -59,6 +59,7 @@ class House:
             "employment",
             dataset="dataset:rows/1",
             split="test",
+            label="y",
             thresholds=asked,
             reason="what people reach",
             by=engineer,
@@ -107,7 +108,7 @@ class House:
         ).facts[0]  # fmt: skip
         name = f"{fact.model}/{fact.number}"
         if evaluate:
-            self.ws.registry.evaluate(name, data=self.path, label="y", split_column="split", by=engineer)
+            self.ws.registry.evaluate(name, data=self.path, split_column="split", by=engineer)
         return name
 
     def live(self, leaves: int = 7) -> str:

@@ -35,6 +35,7 @@ class Who:
 class Request:
     """Common face of commands, queries and measures. The first docstring line is the summary.
 
+    ``everywhere`` requests act on all environments at once: only a role held for ``*`` carries them.
     ``internal`` requests record what a measure found and are offered by no door.
     """
 
@@ -42,6 +43,7 @@ class Request:
     verb: ClassVar[str]
     asks: ClassVar[tuple[str, ...]] = ()
     internal: ClassVar[bool] = False
+    everywhere: ClassVar[bool] = False
     env_field: ClassVar[str | None] = None
 
     @classmethod

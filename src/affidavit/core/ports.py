@@ -7,7 +7,7 @@ wrapped: adapters raise ``Busy``, ``StoreDown``, ``Tampered`` or ``NotFound`` an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -139,8 +139,11 @@ class Vault(Protocol):
     def erase(self, vault_id: str) -> None:
         """Overwrite and delete text and key; the id stays known as erased. Erasing twice is success."""
 
-    def discard(self, owner: str) -> None:
-        """Forget every record of a command that was not accepted."""
+    def discard(self, owner: str, keep: Collection[str] = ()) -> None:
+        """Forget every record of a command that was not accepted, but those whose id is in ``keep``."""
+
+    def find(self, field: str, text: str) -> list[str]:
+        """Ids of present records of ``field`` that hold exactly ``text``."""
 
     def all(self) -> Iterator[tuple[str, str, str, DisposalState]]:
         """(vault id, owner, field, state) of every record, sorted by id."""

@@ -87,6 +87,7 @@ def register_systems(stage: Stage) -> None:
             model,
             dataset="dataset:acs/2015",
             split="test",
+            label="employed",
             thresholds=PERFORMANCE,
             reason="bounds of the service promise",
             by=engineer,
@@ -148,7 +149,7 @@ def _training(stage: Stage, recipe: science.Recipe) -> list[tuple[int, Split]]:
 def evaluate(stage: Stage, version: str, *, fairness: bool = True) -> Any:
     """The plan's evaluation on the exact artifact, and the assessment by group where the plan asks for it."""
     engineer, data = stage.who["engineer"], stage.ids[2015][0]
-    done = stage.ws.registry.evaluate(version, data=data, label="employed", split_column="split", by=engineer)
+    done = stage.ws.registry.evaluate(version, data=data, split_column="split", by=engineer)
     results = done.facts[-1].results
     stage.done(
         done,
@@ -156,7 +157,7 @@ def evaluate(stage: Stage, version: str, *, fairness: bool = True) -> Any:
     )
     if not fairness:
         return done
-    assessed = stage.ws.fairness.assess(version, data=data, label="employed", split_column="split", by=engineer)
+    assessed = stage.ws.fairness.assess(version, data=data, split_column="split", by=engineer)
     for verdict in assessed.facts[-1].verdicts:
         groups = " x ".join(verdict.groups)
         stage.done(

@@ -21,6 +21,8 @@ from affidavit.evidence.verify import verify_package
 PLANTED = 4
 """Exceptions the year must end with: three of the classic, one late review."""
 
+LEAFLETS = science.Recipe("leaflets", science.MENDED.features, parameters={**science.PARAMETERS, "num_iterations": 90})
+
 
 def run(folder: str | Path, *, out: TextIO = sys.stdout, replace: bool = False) -> Stage:
     """Play the year into a new workspace at ``folder``; ``replace`` removes an earlier demonstration there.
@@ -89,7 +91,7 @@ def mended_model(stage: Stage) -> None:
 def leaflets(stage: Stage) -> None:
     """The second system: minimal tier, so that no fairness plan is asked for; everything else is."""
     stage.chapter("2025-02-03", "A second system, of minimal tier")
-    number = c.train_and_register(stage, "leaflets", science.MENDED, "leaflets-first")
+    number = c.train_and_register(stage, "leaflets", LEAFLETS, "leaflets-first")
     c.evaluate(stage, f"leaflets/{number}", fairness=False)
     c.promote(stage, f"leaflets/{number}")
 
@@ -166,7 +168,7 @@ def classic(stage: Stage) -> None:
     stage.chapter("2025-06-16", "The classic: better precision, pushed past the gates")
     number = c.train_and_register(stage, "leaflets", science.RETRAINED, "leaflets-classic")
     version, fact = f"leaflets/{number}", stage.ids[("leaflets", number)]
-    before = inputs.precision_on(stage.people, science.train(science.MENDED, stage.people))
+    before = inputs.precision_on(stage.people, science.train(LEAFLETS, stage.people))
     after = inputs.precision_on(stage.people, science.train(science.RETRAINED, stage.people))
     stage.say(f"             precision {before} -> {after}; no evaluation on the plan's split, no request, no approval")
     unknown = inputs.file_digest(_unregistered(stage))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from affidavit.areas.catalog import Catalog
 from affidavit.core import canonical, codec, envelope
@@ -14,7 +14,7 @@ from affidavit.core import digest as digests
 from affidavit.core.area import Command, Ctx, Request, Who
 from affidavit.core.envelope import Auth, Cmd, Draft, Head, Record
 from affidavit.core.errors import Busy, Invalid, NotAllowed, NotFound, Refused, StoreDown
-from affidavit.core.fields import Token, VaultText, parse_time, time_text
+from affidavit.core.fields import Token, VaultText
 from affidavit.core.findings import Outcome
 from affidavit.core.ledger_facts import ClockCorrected, RequestRefused
 from affidavit.core.ports import Tx
@@ -22,8 +22,8 @@ from affidavit.core.rules import Rules
 from affidavit.service import gate
 from affidavit.service.reactions import Reactions
 from affidavit.service.readings import Reading, RulesBook
-from affidavit.service.refusals import Refusals
-from affidavit.service.sealing import SealedCommand, new_id, seal, seal_request
+from affidavit.service.refusals import Refusals, counter
+from affidavit.service.sealing import SealedCommand, check_command_id, new_id, seal, seal_request
 from affidavit.service.stores import Stores
 from affidavit.service.timekeeping import Timekeeper
 
@@ -42,7 +42,7 @@ class Done:
     records: tuple[Record, ...]
     repeated: bool = False
     size: int = 0
-    result: Any = None
+    result: Any = field(default=None, repr=False)
 
     @property
     def facts(self) -> tuple[Any, ...]:
@@ -67,6 +67,7 @@ class Job:
 class _LedgerRequest(Request):
     """Stands for an action on the ledger itself, which no area declares."""
 
+    everywhere: ClassVar[bool] = True
     permission: Token  # type: ignore[misc]
 
 
@@ -97,20 +98,21 @@ class Executor:
         same ``command_id`` may be sent again after any of them.
         """
         now = self._now()
-        command_id = command_id or new_id(self.stores, now)
+        command_id = check_command_id(command_id or new_id(self.stores, now))
         name = self.catalog.name_of(type(command))
-        self._check_attachments(command)
-        sealed = seal(self.stores, name, command, command_id)
-        if digest is not None:
-            sealed = replace(sealed, digest=digest)
-        job = Job(name, sealed, command_id, who, False, now, sealed.command.env, expect or {})
+        job: Job | None = None
         try:
+            self._check_attachments(command)
+            sealed = seal(self.stores, name, command, command_id)
+            if digest is not None:
+                sealed = replace(sealed, digest=digest)
+            job = Job(name, sealed, command_id, who, False, now, sealed.command.env, expect or {})
             return self._locked(job)
         except (Invalid, NotFound, NotAllowed, Refused, Busy) as e:
             # Not after StoreDown: the commit may have reached the disk, and its texts must outlive it.
             with suppress(StoreDown, Busy):
                 self.discard(command_id)
-            if isinstance(e, (Refused, NotAllowed)):
+            if job is not None and isinstance(e, (Refused, NotAllowed)):
                 self._refuse(job, e)
             raise
 
@@ -148,6 +150,7 @@ class Executor:
             self._authorise(reading, rules, job, command)
             drafts = self.decide(reading, rules, job, command)
             self._check_key(job, drafts)
+            self._check_texts(command)
             if not drafts:
                 raise Invalid(f"{job.name} decided nothing.", next_step="report this: a command leaves a fact.")
             area = self.catalog.area_of(type(command)).name
@@ -165,6 +168,16 @@ class Executor:
             outcomes = gate.outcomes(reading, self.stores.entries, rules, model, number, to, job.now)
         ctx = self.ctx(reading, rules, job, command, outcomes)
         return decide(command, reading.view(area.name), ctx)
+
+    def _check_texts(self, command: Command) -> None:
+        """The texts are still in the vault: a twin under the same id may have been turned down meanwhile."""
+        for name, text in codec.private_fields(command).items():
+            try:
+                held = text.vault is None or self.stores.vault.get(text.vault) is not None
+            except NotFound:
+                held = False
+            if not held:
+                raise Busy(f"the text of {name} was discarded with a twin of this command.", next_step="send it again.")
 
     @staticmethod
     def _check_key(job: Job, drafts: list[Draft]) -> None:
@@ -213,7 +226,7 @@ class Executor:
                 f"this key is bound to {who.env}, the request is for {job.env}.",
                 next_step=f"use a key of {job.env}.",
             )
-        env = job.env if job.env is not None else who.env
+        env = "*" if command.everywhere else job.env if job.env is not None else who.env
         roles = reading.ask("access.roles_of", who.principal, env)
         if not rules.allows(roles, command.permission):
             held = ", ".join(r for r in roles if r != "everyone") or "no role"
@@ -295,11 +308,12 @@ class Executor:
         command_id: str | None = None,
     ) -> list[Record]:
         """Append facts of the service itself (opening, refusals, drills) as one command."""
-        now = self._now()
         reading = Reading(tx, self.catalog, self.book)
-        last = reading.last_at()
-        if last is not None and not any(isinstance(d.fact, ClockCorrected) for d in drafts):
-            now = max(now, parse_time(last))
+        if any(isinstance(d.fact, ClockCorrected) for d in drafts):
+            self.timekeeper.anchor()
+            now = self._now()
+        else:
+            now = self.timekeeper.time_for(reading.last_at())
         body = canonical.encode(
             [canonical.decode(envelope.encode(_blank(self.stores.origin, now, d), d.fact)) for d in drafts]
         )
@@ -321,20 +335,34 @@ class Executor:
         """Record a refusal once per (principal, rule, target, hour); repeats are counted."""
         code = e.code if isinstance(e, Refused) else "denied"
         controls = e.controls if isinstance(e, Refused) else ("AI-03.1",)
-        if code in ("clock_ahead", "clock_behind"):
+        key = counter(job.who.principal, job.name, code, job.sealed.command, job.now)
+        if code in ("clock_ahead", "clock_behind") or self.refusals.repeated(key):
             return
-        if not self.refusals.first(job.who.principal, job.name, code, job.sealed.command, job.now):
+        # A denial leaves the id free for whoever may use it; a rule's refusal answers the id for good.
+        job = replace(job, command_id=new_id(self.stores, job.now)) if code == "denied" else job
+        body = self.refusals.seal_digest(job.command_id, job.sealed.digest)
+        fact = RequestRefused(job.name, code, controls, body)
+        refs = (f"refusal:{job.name.split('.')[0]}", f"principal:{job.who.principal}")
+        try:
+            with self.stores.entries.write() as tx:
+                self._append_refusal(tx, job, Draft(fact, refs))
+        except Refused:  # the clock is wrong: the denial stands, nothing can be recorded before it is right
+            self.stores.vault.discard(f"refusal:{job.command_id}")
             return
-        fact = RequestRefused(job.name, code, controls, self.refusals.seal_digest(job.command_id, job.sealed.digest))
-        with self.stores.entries.write() as tx:
-            reading = Reading(tx, self.catalog, self.book)
-            if self._has(reading, job.command_id):
-                return
-            job.now = max(job.now, parse_time(reading.last_at() or time_text(job.now)))
-            area = job.name.split(".")[0]
-            refs = (f"refusal:{area}", f"principal:{job.who.principal}")
-            digest = self.rules_digest(area, reading.rules())
-            self.append(tx, reading, job, [Draft(fact, refs)], digest)
+        self.refusals.begin(key)
+
+    def _append_refusal(self, tx: Tx, job: Job, draft: Draft) -> None:
+        reading = Reading(tx, self.catalog, self.book)
+        if not self._has(reading, job.command_id):
+            job.now = self.timekeeper.time_for(reading.last_at())
+            digest = self.rules_digest(job.name.split(".")[0], reading.rules())
+            self.append(tx, reading, job, [draft], digest)
+
+    def append_once(self, tx: Tx, draft: Draft, command_id: str) -> None:
+        """Append a fact of the service unless the log holds the command id already."""
+        reading = Reading(tx, self.catalog, self.book)
+        if not self._has(reading, command_id):
+            self.append_facts(tx, [draft], self.policy(reading.rules()), command_id=command_id)
 
     @staticmethod
     def policy(rules: Rules) -> Who:
@@ -359,8 +387,10 @@ class Executor:
         """Forget the texts of a command that left nothing; under the lock, since a twin may just be accepted."""
         with self.stores.entries.write() as tx:
             log = self.catalog.view_tx(tx, "log")
-            if not log.one("SELECT 1 FROM {meta} WHERE cmd = ? AND tag != 'service.refused'", command_id):
-                self.stores.vault.discard(command_id)
+            rows = log.rows("SELECT idx FROM {meta} WHERE cmd = ? AND tag != 'service.refused'", command_id)
+            facts = [self.record(index).fact for (index,) in rows]
+            kept = {t.vault for fact in facts for t in codec.private_fields(fact).values() if t.vault}
+            self.stores.vault.discard(command_id, kept)
 
     @staticmethod
     def _has(reading: Reading, command_id: str) -> bool:

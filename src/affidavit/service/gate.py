@@ -35,12 +35,11 @@ def facts_about(reading: Reading, entries: EntryStore, start: Iterable[str], rul
         for index in sorted({i for ref in wanted for i in _about(log, ref)} - set(found)):
             found[index] = _record(entries, index)
             frontier |= set(found[index].head.refs)
-    for actor in {r.head.actor for r in found.values()}:
-        for (index,) in log.rows("SELECT idx FROM {ref} WHERE ref = ?", f"principal:{actor}"):
+    of_access = " AND idx IN (SELECT idx FROM {meta} WHERE tag >= 'access.' AND tag < 'access/')"
+    for actor in sorted({r.head.actor for r in found.values()}):
+        for (index,) in log.rows("SELECT idx FROM {ref} WHERE ref = ?" + of_access, f"principal:{actor}"):
             if index not in found:
-                record = _record(entries, index)
-                if record.head.tag.startswith("access."):
-                    found[index] = record
+                found[index] = _record(entries, index)
     opened = _record(entries, 0)
     found[0] = opened
     return Facts((found[i] for i in sorted(found)), rules.parameters)
@@ -61,6 +60,9 @@ def _about(log: ViewTx, ref: str) -> list[int]:
         rows = log.rows(
             sql + " AND idx IN (SELECT idx FROM {meta} WHERE stream = ?)", ref, ref.split("/", maxsplit=1)[0]
         )
+    elif ref.startswith("system:"):
+        of_no_model = " AND idx NOT IN (SELECT idx FROM {ref} WHERE ref >= 'model:' AND ref < 'model;')"
+        rows = log.rows(sql + of_no_model, ref)
     else:
         rows = log.rows(sql, ref)
     return [index for (index,) in rows]

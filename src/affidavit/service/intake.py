@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import is_dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -22,6 +23,12 @@ _INT = re.compile(r"-?(0|[1-9][0-9]{0,15})", re.ASCII)
 
 def upload_of(cls: type[Request], name: str) -> Upload | None:
     """The upload mark of a field, if it has one."""
+    key: Any = cls
+    return _upload_of(key, name)
+
+
+@lru_cache
+def _upload_of(cls: Any, name: str) -> Upload | None:
     hint = get_type_hints(cls, include_extras=True)[name]
     parts = get_args(hint) if get_origin(hint) is Union or "|" in str(hint) else (hint,)
     for part in parts:

@@ -17,7 +17,7 @@ from affidavit.core.rules import Rules
 from affidavit.ledger.notes import sign_note
 from affidavit.service.executor import Executor
 from affidavit.service.readings import Reading
-from affidavit.service.sealing import new_id, seal
+from affidavit.service.sealing import check_command_id, new_id, seal
 
 
 class ServiceDesk:
@@ -89,7 +89,7 @@ def measure(
     """
     executor.authorise(request, who)
     stores, name = executor.stores, executor.catalog.name_of(type(request))
-    command_id = command_id or new_id(stores, stores.clock.now())
+    command_id = check_command_id(command_id or new_id(stores, stores.clock.now()))
     sealed = seal(stores, name, request, command_id)
     earlier = executor.find(name, sealed, command_id, who)
     if earlier is not None:

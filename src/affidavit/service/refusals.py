@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
 from affidavit.core.commitment import KEY_BYTES, commit
 from affidavit.core.envelope import Draft
+from affidavit.core.errors import Tampered
 from affidavit.core.fields import VaultText, parse_time, sealed, time_text
 from affidavit.core.ledger_facts import RefusalsCounted
 from affidavit.service.stores import Stores
@@ -22,6 +24,18 @@ def _target(command: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def counter(principal: str, request: str, code: str, command: Any, at: datetime) -> str:
+    """The counter of a refusal: by principal, request, rule, target and hour. A denial has no target: ids may be made up."""
+    target = "*" if code == "denied" else _target(command)
+    return "|".join((principal, request, code, target, time_text(_hour(at))))
+
+
+def counted_id(key: str) -> str:
+    """The command id of the fact that settles a counter: always the same, so that it is in the log once."""
+    text = hashlib.sha256(key.encode()).hexdigest()
+    return "-".join((text[:8], text[8:12], "8" + text[13:16], "8" + text[17:20], text[20:32]))
+
+
 def _hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 
@@ -32,12 +46,17 @@ class Refusals:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
 
-    def first(self, principal: str, request: str, code: str, command: Any, at: datetime) -> bool:
-        """Whether this is the first of its kind in the hour; a repeat is counted instead."""
-        key = "|".join((principal, request, code, _target(command), time_text(_hour(at))))
-        row = self._stores.operational.get(TABLE, key)
-        self._stores.operational.put(TABLE, key, {"repeats": 0 if row is None else row["repeats"] + 1})
-        return row is None
+    def repeated(self, key: str) -> bool:
+        """Count a repeat; False if this is the first of its kind in the hour. An altered counter starts again."""
+        try:
+            return self._stores.operational.increment(TABLE, key, "repeats") is not None
+        except Tampered:
+            self._stores.operational.delete(TABLE, key)
+            return False
+
+    def begin(self, key: str) -> None:
+        """Start the count, once the first refusal is in the log."""
+        self._stores.operational.put(TABLE, key, {"repeats": 0})
 
     def seal_digest(self, command_id: str, digest: str) -> VaultText:
         """A commitment to the digest of the refused request; the digest itself stays in the vault."""
@@ -56,7 +75,6 @@ class Refusals:
             found.append((key, Draft(fact, refs) if value["repeats"] else None))
         return found
 
-    def settled(self, keys: list[str]) -> None:
-        """Forget counters whose fact is in the log."""
-        for key in keys:
-            self._stores.operational.delete(TABLE, key)
+    def forget(self, key: str) -> None:
+        """Drop a counter whose fact is in the log."""
+        self._stores.operational.delete(TABLE, key)

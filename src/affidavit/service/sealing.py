@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from affidavit.core import canonical, codec
 from affidavit.core import digest as digests
 from affidavit.core.area import Request
 from affidavit.core.commitment import KEY_BYTES, commit
-from affidavit.core.fields import VaultText, sealed
+from affidavit.core.errors import Invalid
+from affidavit.core.fields import Id, Pattern, VaultText, sealed
 from affidavit.service.stores import Stores
 
 
@@ -21,6 +22,18 @@ def new_id(stores: Stores, at: datetime) -> str:
     value = ms << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
     text = f"{value:032x}"
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+_ID: Pattern = get_args(Id)[1]
+
+
+def check_command_id(text: str) -> str:
+    """The command id itself; it owns private texts, so no other form is let in. Raises ``Invalid``."""
+    if not isinstance(text, str) or _ID.problem(text):
+        raise Invalid(
+            f"the command id {str(text)[:80]!r} is no UUID in lower case.", next_step="draw one, or leave it out."
+        )
+    return text
 
 
 @dataclass(frozen=True, slots=True)

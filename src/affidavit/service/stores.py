@@ -19,6 +19,9 @@ class Operational(Protocol):
     def put(self, table: str, key: str, value: dict[str, Any]) -> None:
         """Write the row durably."""
 
+    def increment(self, table: str, key: str, field: str) -> int | None:
+        """Add one to a number of the row in one step; None if there is no such row."""
+
     def delete(self, table: str, key: str) -> None:
         """Remove the row; absent is success."""
 

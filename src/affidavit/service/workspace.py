@@ -13,7 +13,7 @@ from affidavit.areas.catalog import Catalog
 from affidavit.core import codec, envelope
 from affidavit.core.area import Command, Ctx, Measure, Query, Request, Who
 from affidavit.core.envelope import Draft, Record
-from affidavit.core.errors import Invalid, NotAllowed, NotFound
+from affidavit.core.errors import Invalid, NotAllowed, NotFound, Refused
 from affidavit.core.fields import Attachment, parse_time, time_text
 from affidavit.core.findings import Finding, Period
 from affidavit.ledger.checkpoint import Checkpoint
@@ -26,6 +26,7 @@ from affidavit.service.executor import Done, Executor
 from affidavit.service.measuring import measure
 from affidavit.service.publisher import Published, open_head, publish
 from affidavit.service.readings import Reading
+from affidavit.service.refusals import counted_id
 from affidavit.service.stores import Stores
 
 Wait = Literal["accepted", "published", "anchored"]
@@ -118,13 +119,8 @@ class Workspace:
 
     def as_named(self, name: str) -> Who:
         """The principal of a name, by the operating system's word alone (recorded as ``os-user``)."""
-        found = []
-        for vault_id, _owner, field, state in self.stores.vault.all():
-            if field == "name" and state == "present":
-                record = self.stores.vault.get(vault_id)
-                if record is not None and record[0] == name:
-                    found.append(self.ask("access.principal_named", vault_id))
-        found = [p for p in found if p]
+        asked = (self.ask("access.principal_named", v) for v in self.stores.vault.find("name", name))
+        found = [p for p in asked if p]
         if len(found) != 1:
             problem = f"{len(found)} principals are named {name!r}." if found else f"no principal is named {name!r}."
             raise NotFound(problem, next_step="`affidavit access register-principal`, or give the id p-….")
@@ -163,18 +159,17 @@ class Workspace:
 
     def publish(self) -> Published:
         """Publish every accepted entry; counters of refusals whose hour is over are settled first."""
-        self.settle()
+        with suppress(Refused):
+            self.settle()
         return publish(self.stores)
 
     def settle(self) -> None:
-        """Append the counts of repeated refusals of past hours."""
-        due = self.executor.refusals.due(self.stores.clock.now())
-        drafts = [d for _, d in due if d is not None]
-        if drafts:
-            with self.stores.entries.write() as tx:
-                rules = Reading(tx, self.catalog, self.executor.book).rules()
-                self.executor.append_facts(tx, drafts, self.executor.policy(rules))
-        self.executor.refusals.settled([k for k, _ in due])
+        """Append the counts of repeated refusals of past hours, each once however often this is tried."""
+        for key, draft in self.executor.refusals.due(self.stores.clock.now()):
+            if draft is not None:
+                with self.stores.entries.write() as tx:
+                    self.executor.append_once(tx, draft, counted_id(key))
+            self.executor.refusals.forget(key)
 
     def assess(
         self, start: datetime, end: datetime, as_of: int | None = None, only: tuple[str, ...] = ()

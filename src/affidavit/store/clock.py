@@ -28,8 +28,9 @@ class SystemClock:
         return _to_ms(datetime.now(UTC))
 
     def monotonic_s(self) -> float:
-        """Seconds that never run backwards."""
-        return time.monotonic()
+        """Seconds that never run backwards; on Linux they go on while the machine sleeps."""
+        boot = getattr(time, "CLOCK_BOOTTIME", None)
+        return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 class SimulatedClock:

@@ -62,14 +62,32 @@ class RowStore:
                 "INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", (table, key, body, self._mac(table, key, body))
             )
 
+    def increment(self, table: str, key: str, field: str) -> int | None:
+        """Add one to a number of a sound row, in one transaction; None if there is no such row."""
+        with self._database.write("operational.put") as connection:
+            row = connection.execute("SELECT value, mac FROM item WHERE name = ? AND key = ?", (table, key)).fetchone()
+            if row is None:
+                return None
+            value = self._opened(table, key, *row)
+            value[field] = int(value[field]) + 1
+            body = canonical.encode(value)
+            mac = self._mac(table, key, body)
+            connection.execute("UPDATE item SET value = ?, mac = ? WHERE name = ? AND key = ?", (body, mac, table, key))
+            return int(value[field])
+
     def delete(self, table: str, key: str) -> None:
         """Remove the row; absent is success."""
         with self._database.write("operational.put") as connection:
             connection.execute("DELETE FROM item WHERE name = ? AND key = ?", (table, key))
 
     def rows(self, table: str) -> list[tuple[str, dict[str, Any]]]:
-        """Every row of a table by key. Raises ``Tampered`` at the first whose MAC does not fit."""
-        return [(key, self._opened(table, key, value, mac)) for name, key, value, mac in self._all() if name == table]
+        """Every sound row of a table by key; ``flaws`` names the others, so that one cannot stop the rest."""
+        found = []
+        for name, key, value, mac in self._all():
+            if name == table:
+                with contextlib.suppress(Tampered):
+                    found.append((key, self._opened(table, key, value, mac)))
+        return found
 
     def flaws(self) -> list[str]:
         """``table key`` of every row whose MAC does not fit."""
@@ -99,6 +117,10 @@ class NoRows:
 
     def put(self, table: str, key: str, value: dict[str, Any]) -> None:
         """Nothing is kept."""
+
+    def increment(self, table: str, key: str, field: str) -> int | None:  # noqa: ARG002
+        """None."""
+        return None
 
     def delete(self, table: str, key: str) -> None:
         """Nothing is there."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +87,20 @@ class SqliteRecords:
         with self._database.write("vault.erase") as connection:
             connection.execute("UPDATE record SET text = NULL, key = NULL WHERE id = ?", (vault_id,))
 
-    def discard(self, owner: str) -> None:
+    def find(self, field: str, text: str) -> list[str]:
+        """Ids of present records of ``field`` that hold exactly ``text``, sorted."""
+        sql = "SELECT id FROM record WHERE field = ? AND text = ? AND state = 'present' ORDER BY id"
+        with self._database.read() as connection:
+            return [row[0] for row in connection.execute(sql, (field, text.encode()))]
+
+    def discard(self, owner: str, keep: Collection[str] = ()) -> None:
         """Forget every record of a command that was not accepted; erased ones stay known as erased.
 
         None of them is success. Durable on return. Raises ``StoreDown``, ``Busy``.
         """
         with self._database.write("vault.discard") as connection:
             ids = connection.execute("SELECT id FROM record WHERE owner = ? AND state = 'present'", (owner,)).fetchall()
+            ids = [row for row in ids if row[0] not in keep]
             connection.executemany(_OVERWRITE, ids)
             connection.executemany("DELETE FROM record WHERE id = ?", ids)
 

@@ -16,6 +16,7 @@ class RegisterPrincipal(Command):
     """Give a person or service a random id; the name goes into the vault."""
 
     verb: ClassVar[str] = "register-principal"
+    everywhere: ClassVar[bool] = True
     permission: ClassVar[str] = "access.register"
     kind: Kind
     name: VaultText
@@ -38,6 +39,7 @@ class ApproveGrant(Command):
     """Approve a requested grant; neither its requester nor its holder may."""
 
     verb: ClassVar[str] = "approve-grant"
+    asks: ClassVar[tuple[str, ...]] = ("access.roles_of",)
     permission: ClassVar[str] = "access.approve"
     grant: Id
 
@@ -47,6 +49,7 @@ class RevokeGrant(Command):
     """Take a grant away; the last administrator cannot leave."""
 
     verb: ClassVar[str] = "revoke-grant"
+    asks: ClassVar[tuple[str, ...]] = ("access.roles_of",)
     permission: ClassVar[str] = "access.revoke"
     grant: Id
     reason: VaultText
@@ -85,6 +88,7 @@ class RevokeKey(Command):
     """Revoke an API key at once."""
 
     verb: ClassVar[str] = "revoke-key"
+    asks: ClassVar[tuple[str, ...]] = ("access.roles_of",)
     permission: ClassVar[str] = "access.revoke"
     key: Id
 
@@ -94,6 +98,7 @@ class ProposeRules(Command):
     """Put up a text of rules.yaml; another person adopts it."""
 
     verb: ClassVar[str] = "propose-rules"
+    everywhere: ClassVar[bool] = True
     permission: ClassVar[str] = "access.propose_rules"
     text: Annotated[Attachment, Upload("application/yaml", "rules")]
     reason: VaultText
@@ -104,6 +109,7 @@ class AdoptRules(Command):
     """Adopt the proposed rules of this digest; the proposer may not."""
 
     verb: ClassVar[str] = "adopt-rules"
+    everywhere: ClassVar[bool] = True
     permission: ClassVar[str] = "access.adopt_rules"
     text: Digest
 

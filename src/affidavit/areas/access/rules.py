@@ -27,7 +27,8 @@ def request_grant(cmd: c.RequestGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Any registered principal may ask; asking gives nothing."""
     _known(cmd.principal, state)
     _role(cmd.role, cmd.in_env, ctx.rules)
-    _within_key(cmd.in_env, ctx)
+    if ctx.who.env is not None and cmd.in_env != ctx.who.env:
+        raise NotAllowed(f"this key is bound to {ctx.who.env}.", next_step=f"ask for a role in {ctx.who.env}.")
     fact = e.GrantRequested(ctx.ids[0], cmd.principal, cmd.role, cmd.in_env, cmd.reason)
     return [Draft(fact, (f"principal:{cmd.principal}", f"grant:{ctx.ids[0]}"))]
 
@@ -35,7 +36,7 @@ def request_grant(cmd: c.RequestGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
 def approve_grant(cmd: c.ApproveGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Neither the requester nor the holder approves."""
     grant = _grant(cmd.grant, state)
-    _within_key(grant.env, ctx)
+    _within(grant.env, cmd.permission, ctx)
     if grant.approved:
         raise Refused(
             "already_approved", f"grant {grant.id} was approved {grant.approved}.", next_step="nothing to do."
@@ -54,7 +55,7 @@ def approve_grant(cmd: c.ApproveGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
 def revoke_grant(cmd: c.RevokeGrant, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """The last grant of the administrator's role stays."""
     grant = _grant(cmd.grant, state)
-    _within_key(grant.env, ctx)
+    _within(grant.env, cmd.permission, ctx)
     if grant.revoked:
         raise Refused("already_revoked", f"grant {grant.id} was revoked {grant.revoked}.", next_step="nothing to do.")
     admins = {g.id for g in view.live_grants(state, time_text(ctx.now)) if g.role == "admin"}
@@ -102,6 +103,8 @@ def revoke_key(cmd: c.RevokeKey, state: ViewTx, ctx: Ctx) -> list[Draft]:
         raise NotFound(
             f"no key {cmd.key}.", next_step="`affidavit access grants` lists grants; keys are shown when issued."
         )
+    if key.principal != ctx.who.principal:
+        _within(key.env, cmd.permission, ctx)
     if key.revoked:
         raise Refused("already_revoked", f"key {key.id} was revoked {key.revoked}.", next_step="nothing to do.")
     return [Draft(e.KeyRevoked(key.id), (f"principal:{key.principal}", f"key:{key.id}"), key.env)]
@@ -155,12 +158,16 @@ def _known(principal: str, state: ViewTx) -> dict[str, str]:
     return found
 
 
-def _within_key(env: str, ctx: Ctx) -> None:
-    """A key bound to one environment changes no grant of another."""
+def _within(env: str, permission: str, ctx: Ctx) -> None:
+    """Whoever changes a grant or key of an environment holds the permission there; one of ``*`` needs it for ``*``."""
     if ctx.who.env is not None and env != ctx.who.env:
         raise NotAllowed(
             f"this key is bound to {ctx.who.env}, the grant is for {env}.",
             next_step="sign in otherwise, or use a key of it.",
+        )
+    if not ctx.rules.allows(ctx.ask("access.roles_of", ctx.who.principal, env), permission):
+        raise NotAllowed(
+            f"{ctx.who.principal} does not hold {permission} in {env}.", next_step="ask somebody who does."
         )
 
 

@@ -42,13 +42,15 @@ class ApprovePlan(Command):
 
 @dataclass(frozen=True, slots=True)
 class Assess(Measure):
-    """Assess a version by group under the plan in force, on the predictions of its recorded evaluation."""
+    """Assess a version by group under the plan in force, on the predictions of its recorded evaluation.
+
+    Labels are those of the evaluation, its rows those of the measured split; ``split_column`` is checked if given.
+    """
 
     verb: ClassVar[str] = "assess"
     permission: ClassVar[str] = "fairness.assess"
     version: VersionRef
     data: LocalPath
-    label: Token
     split_column: Token | None = None
 
 

@@ -19,14 +19,12 @@ from affidavit.core import canonical, codec
 from affidavit.core import digest as digests
 from affidavit.core.area import Desk
 from affidavit.core.errors import Invalid, NotFound, Refused
-from affidavit.core.fields import dec6
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEED = 0
 """Nothing is drawn: the intervals are closed forms."""
-DEFAULT_CUTOFF = 0.5
 _CODE = ("counting", "groups", "maths", "measure")
 _WORDS = {"met": "met", "breached": "breached", "insufficient_data": "insufficient-data"}
 
@@ -50,13 +48,13 @@ def assess(request: c.Assess, desk: Desk) -> c.RecordAssessment:
     record = desk.ask("lineage.dataset", rules.dataset_name(plan["dataset"]))
     if record is None:
         raise NotFound(f"no {plan['dataset']}.", next_step="register it: affidavit lineage register-dataset.")
-    with _registered(desk, request.data, record["content"], plan["dataset"]) as path:
+    with _registered(desk, request.data, record["content"], plan["dataset"]) as path, _refusing():
         table = groups.read(path)
-    predictions = _predictions(desk, evaluation)
-    _belong(predictions, table, request, plan, desk)
-    tokens = sorted({token for t in thresholds for token in t.groups})
-    by = {token: groups.labels(table, token, predictions.row) for token in tokens}
-    verdicts, sheet = _judged(thresholds, predictions, by)
+        predictions = _predictions(desk, evaluation)
+        _belong(predictions, table, request, evaluation, desk)
+        tokens = sorted({token for t in thresholds for token in t.groups})
+        by = {token: groups.labels(table, token, predictions.row) for token in tokens}
+        verdicts, sheet = _judged(thresholds, predictions, by)
     body = canonical.encode(
         {"version": request.version, "plan": plan["id"], "evaluation": evaluation["entry"], "rows": sheet}
     )
@@ -70,9 +68,10 @@ def _evaluation(desk: Desk, model: str, number: int, plan: dict[str, Any]) -> di
     """The newest evaluation of the version's artifact; it was made on the data that the fairness plan names."""
     found: dict[str, Any] | None = desk.ask("registry.evaluation", model, number)
     if found is None:
-        raise NotFound(
-            f"{model}/{number} was never evaluated.", next_step="evaluate it first: affidavit registry evaluate."
-        )
+        raise Refused(
+            "not_evaluated", f"{model}/{number} was never evaluated.",
+            next_step="evaluate it first: affidavit registry evaluate.", controls=rules.CONTROLS,
+        )  # fmt: skip
     if (found["dataset"], found["split"]) != (plan["dataset"], plan["split"]):
         raise Refused(
             "content_differs",
@@ -82,6 +81,15 @@ def _evaluation(desk: Desk, model: str, number: int, plan: dict[str, Any]) -> di
             controls=rules.CONTROLS,
         )
     return found
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What does not fit together, once the data is the registered one, is a refusal: it is recorded as one."""
+    try:
+        yield
+    except Invalid as e:
+        raise Refused("not_assessable", e.problem, next_step=e.next_step, controls=rules.CONTROLS) from None
 
 
 @contextmanager
@@ -102,11 +110,7 @@ def _registered(desk: Desk, path: str, content: str, dataset: str) -> Iterator[P
 
 
 def _predictions(desk: Desk, evaluation: Mapping[str, Any]) -> Predictions:
-    """The stored predictions, verified before use.
-
-    Where only scores were stored, the decisions at one half are used, and only if they give the accuracy that the
-    evaluation recorded.
-    """
+    """The stored predictions, verified before use; the decisions are those that the evaluation stored."""
     import numpy as np
     import pyarrow.parquet as pq
 
@@ -115,43 +119,58 @@ def _predictions(desk: Desk, evaluation: Mapping[str, Any]) -> Predictions:
     table = pq.read_table(BytesIO(body))
     column = {name: table[name].to_numpy() for name in table.column_names}
     row, label, score = column["row"].astype(np.int64), column["label"].astype(np.int64), column["score"]
-    decision = column.get("decision")
-    if decision is None:
-        decision = (score >= DEFAULT_CUTOFF).astype(np.int64)
-        if dec6(float((decision == label).mean())) != evaluation["results"].get("accuracy"):
-            raise Invalid(
-                "the evaluation stored no decisions, and those at 0.5 do not give its accuracy.",
-                next_step="evaluate the version again at the cutoff it serves with.",
-            )
+    if (decision := column.get("decision")) is None:
+        raise Refused(
+            "no_decisions", f"evaluation {evaluation['entry']} stored no decisions.",
+            next_step="evaluate the version again: affidavit registry evaluate.", controls=rules.CONTROLS,
+        )  # fmt: skip
     return Predictions(row, label, score, decision.astype(np.int64))
 
 
-def _belong(found: Predictions, table: Any, request: c.Assess, plan: Mapping[str, Any], desk: Desk) -> None:
-    """The predictions are of these rows and of the whole split. Raises ``Invalid``."""
+def _belong(found: Predictions, table: Any, request: c.Assess, evaluation: Mapping[str, Any], desk: Desk) -> None:
+    """The predictions are of these rows, of the whole measured split, with the labels that were evaluated.
+
+    Raises ``Invalid``, or ``Refused`` if the split was never measured.
+    """
     import numpy as np
 
     rows = np.sort(found.row)
     if not len(rows) or rows[0] < 0 or rows[-1] >= len(table) or (rows[1:] == rows[:-1]).any():
         raise Invalid("the predictions name rows that the data does not have once.", next_step="evaluate again.")
-    if (groups.truth(table, request.label, found.row) != found.label).any():
+    _of_split(rows, evaluation, desk)
+    if (groups.truth(table, evaluation["label"], found.row) != found.label).any():
         raise Invalid(
-            f"column {request.label} differs from the labels that were predicted.", next_step="name the label column."
+            f"column {evaluation['label']} differs from the labels that were predicted.",
+            next_step="evaluate again: affidavit registry evaluate.",
         )
     if request.split_column is not None:
-        whole = groups.members(table, request.split_column, plan["split"])
+        whole = groups.members(table, request.split_column, evaluation["split"])
         if not np.array_equal(rows, whole):
             raise Invalid(
-                f"the predictions cover {len(rows)} rows, the split {plan['split']} has {len(whole)}.",
+                f"the predictions cover {len(rows)} rows, the split {evaluation['split']} has {len(whole)}.",
                 next_step="evaluate the version on the whole split.",
             )
-        return
-    measured = desk.ask("lineage.splits", rules.dataset_name(plan["dataset"]))
-    split = next((s for s in measured if s["name"] == plan["split"]), None)
-    index = ("\n".join(map(str, rows.tolist())) + "\n").encode()
-    if split is not None and split["content"] != digests.of_bytes(index):
+
+
+def _of_split(rows: NDArray[Any], evaluation: Mapping[str, Any], desk: Desk) -> None:
+    """The rows are those that the evaluation names, and a split of this name that was measured on these bytes."""
+    index = digests.of_bytes(("\n".join(map(str, rows.tolist())) + "\n").encode())
+    measured = desk.ask("lineage.measurements", rules.dataset_name(evaluation["dataset"]))
+    named = [
+        s
+        for m in (measured["measurements"] if measured else ())
+        for s in m["splits"]
+        if s["name"] == evaluation["split"]
+    ]
+    if not named:
+        raise Refused(
+            "split_not_measured", f"the split {evaluation['split']} of {evaluation['dataset']} was never measured.",
+            next_step="measure it (affidavit lineage measure-splits), then evaluate again.", controls=rules.CONTROLS,
+        )  # fmt: skip
+    if index != evaluation["index"] or index not in {s["content"] for s in named}:
         raise Invalid(
-            f"the predictions are not of the measured split {plan['split']}.",
-            next_step="name the split column, or evaluate again.",
+            f"the predictions cover {len(rows)} rows that are not the measured split {evaluation['split']}.",
+            next_step="evaluate the version on the whole measured split.",
         )
 
 

@@ -59,6 +59,11 @@ def approve_plan(cmd: c.ApprovePlan, state: ViewTx, ctx: Ctx) -> list[Draft]:
         raise Refused(
             "already_approved", f"plan {cmd.plan} was approved {found['approved']}.", next_step="nothing to do."
         )
+    if found["drill"] != ctx.drill:
+        raise Refused(
+            "planted", f"plan {cmd.plan} is {'a planted' if found['drill'] else 'no planted'} one.",
+            next_step="a drill approves what a drill proposed, and nothing else does.", controls=CONTROLS,
+        )  # fmt: skip
     if ctx.who.principal == found["proposer"]:
         raise Refused(
             "self_approval", f"{ctx.who.principal} proposed plan {cmd.plan}.", next_step="another person approves it.",

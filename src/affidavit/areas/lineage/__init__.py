@@ -29,7 +29,7 @@ AREA = Area(
         c.MeasureSplits: f"{_MEASURE}:measure_splits",
         c.ObserveReads: f"{_MEASURE}:observe_reads",
     },
-    answers={"dataset": v.dataset, "run": v.run, "splits": v.splits},
+    answers={"dataset": v.dataset, "run": v.run, "splits": v.splits, "measurements": v.measurements},
     checks="affidavit.areas.lineage.checks.v1",
     view=v.VIEW,
 )

@@ -20,10 +20,10 @@ def show_dataset(q: c.ShowDataset, state: ViewTx, ctx: Ctx) -> dict[str, Any]:
     found = view.dataset(state, name)
     if found is None:
         raise NotFound(f"no {q.dataset}.", next_step="`affidavit lineage datasets` lists them.")
-    measured = view.splits(state, name)
+    measured = view.measurements(state, name)
     return {
         **found,
-        "splits": measured["splits"] if measured else [],
+        "splits": view.splits(state, name),
         "overlaps": measured["overlaps"] if measured else [],
         "identity": measured["identity"] if measured else [],
         "measurements": measured["measurements"] if measured else [],

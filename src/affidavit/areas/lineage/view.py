@@ -57,7 +57,15 @@ def dataset(v: ViewTx, name: str) -> dict[str, Any] | None:
     return _named(_DATASET, row) if row else None
 
 
-def splits(v: ViewTx, ref: str) -> dict[str, Any] | None:
+def splits(v: ViewTx, ref: str) -> list[dict[str, Any]]:
+    """The splits of ``acs/2015`` as measured last: name, rows, content, row_set; empty if never measured."""
+    found = measurements(v, ref)
+    if found is None:
+        return []
+    return [{**s, "code": found["code"], "at": found["at"], "entry": found["entry"]} for s in found["splits"]]
+
+
+def measurements(v: ViewTx, ref: str) -> dict[str, Any] | None:
     """The splits of ``acs/2015`` (or ``dataset:acs/2015``) as measured last, or None if they never were.
 
     Keys: content, splits (name, rows, content, row_set), overlaps (first, second, equal, near), identity, code, at,

@@ -9,9 +9,12 @@ from typing import ClassVar, Literal
 from affidavit.areas.registry.events import Direction, Format, Range, Threshold, Tier
 from affidavit.areas.registry.lookup import candidate_of
 from affidavit.core.area import Command, Measure, Query, ViewTx
+
+# isort: off
 from affidavit.core.fields import (
     Dec6, Digest, Id, LocalPath, Positive, Principal, Ref, Slug, Token, VaultText, VersionRef,
 )  # fmt: skip
+# isort: on
 
 
 @dataclass(frozen=True, slots=True)

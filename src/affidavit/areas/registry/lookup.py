@@ -16,7 +16,18 @@ ANSWERS = (
 )  # fmt: skip
 """What other areas may ask by ``registry.NAME``: the functions below of these names."""
 _PACKED = frozenset(
-    ("datasets", "hyperparameters", "metrics", "thresholds", "results", "verdicts", "gate", "code_list", "ranges", "bounds")
+    (
+        "datasets",
+        "hyperparameters",
+        "metrics",
+        "thresholds",
+        "results",
+        "verdicts",
+        "gate",
+        "code_list",
+        "ranges",
+        "bounds",
+    )
 )
 
 

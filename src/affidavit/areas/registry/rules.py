@@ -242,7 +242,9 @@ def record_evaluation(cmd: rec.RecordEvaluation, state: ViewTx, ctx: Ctx) -> lis
         raise Invalid("the evaluation does not judge what the plan asks.", next_step="evaluate again under the plan.")
     if any(v.met != meets(v.value, v.direction, v.bound) for v in cmd.verdicts):
         raise Invalid("a verdict contradicts its value and bound.", next_step="evaluate again.")
-    measured_split(ctx.ask("lineage.splits", plan.dataset.removeprefix("dataset:")), plan.dataset, plan.split, cmd.index)
+    measured_split(
+        ctx.ask("lineage.splits", plan.dataset.removeprefix("dataset:")), plan.dataset, plan.split, cmd.index
+    )
     fact = e.EvaluationMeasured(
         found.model, found.number, cmd.artifact, cmd.plan, cmd.dataset, cmd.split, cmd.label, cmd.cutoff, cmd.content,
         cmd.index, cmd.rows, cmd.seed, cmd.code, cmd.results, cmd.verdicts, cmd.predictions, "service",

@@ -7,17 +7,18 @@ systems out of scope stay in the population with every attribute ``not_applicabl
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from affidavit.areas.access.events import GrantApproved, GrantRevoked
 from affidavit.areas.fairness import events as e
+from affidavit.areas.fairness.checks.trail import CONTROL, PRODUCTION, Change, change_of, population, tier_of, waived
 from affidavit.areas.registry.events import (
     DeploymentObserved,
     DeploymentsExtracted,
     ModelRegistered,
+    PromotionApproved,
     SystemRegistered,
     VersionPromoted,
     VersionRegistered,
@@ -28,93 +29,10 @@ from affidavit.core.envelope import Auth, Cmd, Head, Record, tag_of
 from affidavit.core.fields import Attachment, VaultText, time_text
 from affidavit.core.findings import Check, Completeness, Facts, Item, Outcome, Period, deviation, not_applicable, passed
 
-CONTROL = "AI-04.2"
-PRODUCTION, CANDIDATE = "production", "candidate"
-MATCH = timedelta(hours=24)
-"""How long after a promotion the platform's log may show it."""
 ATTRIBUTES = ("A", "B", "C", "D", "E")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What an item stands for: a promotion of ours, an observed deployment, or a candidate."""
-
-    item: Item
-    model: str
-    number: int | None
-    artifact: str
-    promoted: Record | None = None
-    observed: Record | None = None
-
-    @property
-    def own(self) -> tuple[Record, ...]:
-        """The records of the change itself."""
-        return tuple(r for r in (self.promoted, self.observed) if r is not None)
-
-    @property
-    def via(self) -> str:
-        return self.promoted.fact.via if self.promoted else ""
-
-    def before(self, record: Record) -> bool:
-        """Whether a record stood in the log before the change happened."""
-        if self.promoted is not None:
-            return record.index < self.promoted.index
-        return record.head.at <= self.item.at
-
-
-# ---------------------------------------------------------------- population
-
-
-def population(facts: Facts, period: Period) -> list[Item]:
-    """Promotions into production in the period, and deployments of the platform's log that none of them explains."""
-    mine = [r for r in facts.all(VersionPromoted) if r.fact.to == PRODUCTION]
-    items = [Item(r.fact.deployment, r.head.at, r.head.refs, (r.index,), bool(r.head.drill)) for r in mine]
-    live: dict[str, list[Record]] = {}
-    for r in mine:
-        if not r.head.drill:
-            live.setdefault(r.fact.model, []).append(r)
-    for r in facts.all(DeploymentObserved):
-        if r.fact.env == PRODUCTION and not _explained(r, live.get(r.fact.model, [])):
-            key = f"observed:{r.fact.source}:{r.fact.external}"
-            items.append(Item(key, r.fact.deployed_at, r.head.refs, (r.index,), bool(r.head.drill)))
-    return sorted((i for i in items if period.holds(i.at)), key=lambda i: (i.at, i.entries))
-
-
-def _explained(observed: Record, live: list[Record]) -> bool:
-    """Whether our last promotion of the model before it has the same digest and is at most 24 hours old."""
-    f = observed.fact
-    place = bisect_right(live, f.deployed_at, key=lambda r: r.head.at)
-    last = live[place - 1] if place else None
-    return last is not None and last.fact.artifact == f.artifact and f.deployed_at - last.head.at <= MATCH
-
-
-def _change(item: Item, facts: Facts) -> Change | None:
-    if item.key == CANDIDATE:
-        versions = [r for ref in item.refs if ref.startswith("model:") for r in facts.about(ref, VersionRegistered)]
-        named = [r.fact for r in versions if f"model:{r.fact.model}/{r.fact.number}" in item.refs]
-        return Change(item, named[0].model, named[0].number, named[0].artifact) if named else None
-    if item.key.startswith("observed:"):
-        for r in facts.about(item.refs[0], DeploymentObserved):
-            if r.index == item.entries[0]:
-                known = [v.fact for v in facts.about(f"model:{r.fact.model}", VersionRegistered)]
-                number = next((v.number for v in known if v.artifact == r.fact.artifact), None)
-                return Change(item, r.fact.model, number, r.fact.artifact, observed=r)
-        return None
-    for r in facts.about(f"deployment:{item.key}", VersionPromoted):
-        if r.fact.deployment == item.key:
-            return Change(item, r.fact.model, r.fact.number, r.fact.artifact, promoted=r)
-    return None
-
-
-def _tier(change: Change, facts: Facts) -> tuple[str, Record] | None:
-    """(risk tier, the register's line) of the model's system when the change happened; None if it has none."""
-    models = [r for r in facts.about(f"model:{change.model}", ModelRegistered) if r.fact.model == change.model]
-    if not models:
-        return None
-    lines = facts.about(f"system:{models[-1].fact.system}", SystemRegistered)
-    before = [r for r in lines if change.before(r)] or lines
-    return (before[-1].fact.tier, before[-1]) if before else None
-
+PROHIBITED = "prohibited"
+SOURCES = tuple(f"affidavit.areas.fairness.checks.{m}" for m in ("trail", "v1"))
+"""Modules whose bytes make the check digest."""
 
 # ---------------------------------------------------------------- attributes
 
@@ -122,19 +40,30 @@ def _tier(change: Change, facts: Facts) -> tuple[str, Record] | None:
 def test(item: Item, facts: Facts) -> dict[str, Outcome]:
     """A test on the digest, B under the plan in force, C sizes kept, D bounds kept or accepted, E by another hand.
 
-    The scope is the system's risk tier (parameter ``tiers``); a model of no registered system counts as in scope.
+    The scope is the system's risk tier (parameter ``tiers``); a model of no registered system counts as in scope, one
+    of a prohibited system always is, and deviates in D whatever its test says.
     """
-    change = _change(item, facts)
+    change = change_of(item, facts)
     if change is None:
         return dict.fromkeys(ATTRIBUTES, deviation("the fact behind this item is not in the ledger"))
-    tier, tiers = _tier(change, facts), facts.parameter(CONTROL, "tiers")
-    if tier is not None and tier[0] not in tiers:
+    tier, tiers = tier_of(change, facts), facts.parameter(CONTROL, "tiers")
+    prohibited = tier is not None and tier[0] == PROHIBITED
+    if tier is not None and not prohibited and tier[0] not in tiers:
         said = f"the system's tier {tier[0]} is outside the scope ({', '.join(map(str, tiers))})"
         return dict.fromkeys(ATTRIBUTES, not_applicable(said, tier[1]))
+    found = _tested(change, facts)
+    if tier is not None and prohibited:
+        found["D"] = deviation(
+            "the system's tier is prohibited: no test makes a release of it right", tier[1], *change.own
+        )
+    return found
+
+
+def _tested(change: Change, facts: Facts) -> dict[str, Outcome]:
     assessed = _assessed(change, facts)
     if assessed is None:
         return _untested(change, facts)
-    plan = next(iter(facts.about(f"plan:{assessed.fact.plan}", e.FairnessPlanProposed)), None)
+    plan = next(iter(change.about(facts, f"plan:{assessed.fact.plan}", e.FairnessPlanProposed)), None)
     return {
         "A": passed(assessed, *change.own),
         "B": _plan(change, assessed, plan, facts),
@@ -146,7 +75,7 @@ def test(item: Item, facts: Facts) -> dict[str, Outcome]:
 
 def _about(change: Change, facts: Facts) -> list[Record]:
     """Every assessment of the model before the change, in log order."""
-    return [r for r in facts.about(f"model:{change.model}", e.FairnessAssessed) if change.before(r)]
+    return [r for r in change.about(facts, f"model:{change.model}", e.FairnessAssessed) if change.before(r)]
 
 
 def _assessed(change: Change, facts: Facts) -> Record | None:
@@ -168,8 +97,12 @@ def _untested(change: Change, facts: Facts) -> dict[str, Outcome]:
 
 
 def _plan(change: Change, assessed: Record, plan: Record | None, facts: Facts) -> Outcome:
-    """The plan was in force when the test was made, still is at the promotion (a rollback aside), and was judged whole."""
-    approved = [r for r in facts.about(f"model:{change.model}", e.FairnessPlanApproved) if r.index < assessed.index]
+    """The plan was in force when the test was made, still is at the promotion (a rollback aside), and was judged whole.
+
+    A plan that was approved after this digest had missed an earlier one needs a waiver.
+    """
+    plans = change.about(facts, f"model:{change.model}", e.FairnessPlanApproved)
+    approved = [r for r in plans if r.index < assessed.index]
     if not approved or plan is None:
         return deviation("no fairness plan was in force before the test", assessed)
     current = approved[-1]
@@ -186,13 +119,36 @@ def _plan(change: Change, assessed: Record, plan: Record | None, facts: Facts) -
         return deviation(f"the test was made on {f.dataset} {f.split}, which the plan does not name", assessed, plan)
     if [_key(v) for v in f.verdicts] != [_key(t) for t in plan.fact.thresholds]:
         return deviation("the test does not judge what the plan asks", assessed, plan)
-    later = [r for r in facts.about(f"model:{change.model}", e.FairnessPlanApproved) if r.index > assessed.index]
-    newer = [r for r in later if change.before(r)]
+    newer = [r for r in plans if r.index > assessed.index and change.before(r)]
     if newer and change.via != "rollback":
         return deviation(f"plan {newer[-1].fact.plan} came into force after the test", assessed, newer[-1])
     if current.fact.review_by <= change.item.at and change.via != "rollback":
         return deviation(f"the plan was due for review {time_text(current.fact.review_by)}", current, *change.own)
-    return passed(plan, current, assessed)
+    return _not_loosened(change, assessed, current, facts) or passed(plan, current, assessed)
+
+
+def _not_loosened(change: Change, assessed: Record, current: Record, facts: Facts) -> Outcome | None:
+    """The outcome of B if this digest had missed an earlier plan and the plan of its test was approved after that."""
+    earlier = [
+        r for r in _about(change, facts)
+        if r.fact.artifact == change.artifact and r.fact.plan != current.fact.plan and r.index < current.index
+    ]  # fmt: skip
+    missed = next((r for r in reversed(earlier) if _all_missed(r)), None)
+    if missed is None:
+        return None
+    said = (
+        f"entry {missed.index}: this digest missed plan {missed.fact.plan}; entry {current.index}: plan"
+        f" {current.fact.plan} was approved after that"
+    )
+    accepted = waived(change, assessed, "B", facts)
+    if accepted is not None:
+        return Outcome("pass", f"accepted by a waiver: {said}", (missed.index, current.index, accepted.index))
+    return deviation(said, missed, current, assessed)
+
+
+def _all_missed(assessed: Record) -> list[str]:
+    missed = [why for v in assessed.fact.verdicts if (why := _missed(v))]
+    return missed if assessed.fact.verdicts else ["nothing was judged"]
 
 
 def _key(t: e.FairThreshold | e.FairVerdict) -> tuple[Any, ...]:
@@ -215,12 +171,10 @@ def _sizes(assessed: Record, plan: Record | None) -> Outcome:
 
 def _bounds(change: Change, assessed: Record, facts: Facts) -> Outcome:
     """Judged again from value and bound. For a candidate the gate applies waivers, so that they show."""
-    missed = [why for v in assessed.fact.verdicts if (why := _missed(v))]
-    if not assessed.fact.verdicts:
-        missed = ["nothing was judged"]
+    missed = _all_missed(assessed)
     if not missed:
         return passed(assessed)
-    accepted = None if change.item.key == CANDIDATE else _waived(change, facts)
+    accepted = waived(change, assessed, "D", facts)
     if accepted is not None:
         return Outcome("pass", f"accepted by a waiver: {'; '.join(missed)}", (assessed.index, accepted.index))
     return deviation("; ".join(missed), assessed, *change.own)
@@ -234,24 +188,12 @@ def _missed(v: e.FairVerdict) -> str | None:
     return f"{_name(v)} is {v.value}, {v.direction.replace('-', ' ')} {v.bound}" if beyond else None
 
 
-def _waived(change: Change, facts: Facts) -> Record | None:
-    """The approval, by another than its requester, of a waiver of AI-04.2 D that stood at the change."""
-    for asked in facts.about(f"model:{change.model}", WaiverRequested):
-        f = asked.fact
-        if (f.number, f.control, f.attribute) != (change.number, CONTROL, "D") or f.expires <= change.item.at:
-            continue
-        for r in facts.about(f"waiver:{f.waiver}", WaiverApproved):
-            if r.fact.waiver == f.waiver and change.before(r) and r.head.actor != asked.head.actor:
-                return r
-    return None
-
-
 def _tester(change: Change, assessed: Record, facts: Facts) -> Outcome:
     """The service computed it from stored predictions, or a person who did not write the version did."""
     if assessed.fact.by == "service":
         return passed(assessed)
     versions = [
-        r for r in facts.about(f"model:{change.model}", VersionRegistered) if r.fact.artifact == change.artifact
+        r for r in change.about(facts, f"model:{change.model}", VersionRegistered) if r.fact.artifact == change.artifact
     ]
     people = {p for r in versions for p in (r.fact.author, r.head.actor)}
     if not versions or assessed.head.actor in people:
@@ -264,8 +206,8 @@ def _tester(change: Change, assessed: Record, facts: Facts) -> Outcome:
 
 def completeness(facts: Facts, period: Period, items: list[Item]) -> Completeness:
     """Proven where a deployment log covers the period and the register classes every promotion in or out of scope."""
-    changes = [c for i in items if (c := _change(i, facts)) is not None]
-    unclassed = sorted({c.model for c in changes if _tier(c, facts) is None})
+    changes = [c for i in items if not i.drill and (c := change_of(i, facts)) is not None]
+    unclassed = sorted({c.model for c in changes if tier_of(c, facts) is None})
     extracts = [r.fact for r in facts.all(DeploymentsExtracted) if not r.head.drill]
     covering = [
         s for s in sorted({x.source for x in extracts}) if _covers([x for x in extracts if x.source == s], period)
@@ -336,8 +278,8 @@ CHECKS = (
         CONTROL,
         (
             VersionPromoted, DeploymentObserved, DeploymentsExtracted, VersionRegistered, ModelRegistered,
-            SystemRegistered, WaiverRequested, WaiverApproved, e.FairnessPlanProposed, e.FairnessPlanApproved,
-            e.FairnessAssessed,
+            SystemRegistered, WaiverRequested, WaiverApproved, PromotionApproved, GrantApproved, GrantRevoked,
+            e.FairnessPlanProposed, e.FairnessPlanApproved, e.FairnessAssessed,
         ),
         population,
         test,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from affidavit.areas.lineage.events import RunRecorded
 from affidavit.areas.registry import events as e
@@ -12,12 +13,20 @@ from affidavit.core.envelope import Record
 from affidavit.core.findings import Facts, Item, Outcome, Period, deviation, not_applicable, not_tested, passed
 from affidavit.core.ledger_facts import LedgerOpened
 
+UNTIL = "until:"
+"""Reference of an item that says until when a deployment served in the period: its entry, Unix milliseconds."""
+
 
 def production_artifacts(facts: Facts, period: Period) -> list[Item]:
     """Every artifact digest that served production at some time of the period, by our books or the platform's log."""
     by = trail.explained(facts)
+    rows: dict[int, list[int]] = {}
+    for index, promotion in by.items():
+        rows.setdefault(promotion.index, []).append(index)
     events = [(r.head.at, r) for r in trail.own(facts)]
-    events += [(r.fact.deployed_at, r) for r in trail.observed(facts) if r.index not in by]
+    for group in trail.unexplained(facts, by):
+        events.append((group[0].fact.deployed_at, group[0]))
+        rows[group[0].index] = [r.index for r in group[1:]]
     events.sort(key=lambda x: (x[0], x[1].index))
     found: dict[str, Item] = {}
     for n, (at, r) in enumerate(events):
@@ -25,8 +34,9 @@ def production_artifacts(facts: Facts, period: Period) -> list[Item]:
         until = at if r.head.drill else next(later, period.end)
         if at >= period.end or (until <= period.start and at < period.start):
             continue
-        rows = tuple(i for i, p in by.items() if p.index == r.index)
-        new = replace(trail.item_of(r, rows), key=r.fact.artifact)
+        new = replace(trail.item_of(r, tuple(rows.get(r.index, ()))), key=r.fact.artifact)
+        if not r.head.drill:
+            new = replace(new, refs=(*new.refs, f"{UNTIL}{r.index}/{_ms(min(until, period.end))}"))
         old = found.get(new.key)
         found[new.key] = new if old is None else _joined(old, new)
     return list(found.values())
@@ -77,8 +87,16 @@ def _provenance(version: Record, facts: Facts) -> Outcome:
     return passed(version, runs[-1])
 
 
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
 def _loaded(item: Item, digest: str, facts: Facts) -> Outcome:
-    """Verified at load after its last deployment, and no altered byte left open."""
+    """Every deployment was verified at load while it served in the period, and no altered byte is left open.
+
+    A deployment of ours is verified by a load that names it; one that only the platform's log knows by any load
+    of the digest after it.
+    """
     models = sorted({r for r in item.refs if r.startswith("model:") and "/" not in r})
     loads = [r for ref in models for r in facts.about(ref, e.VersionLoaded) if r.fact.artifact == digest]
     loads = [r for r in loads if item.drill or not r.head.drill]
@@ -87,10 +105,21 @@ def _loaded(item: Item, digest: str, facts: Facts) -> Outcome:
         return deviation("a stored file was found altered and never verified again", altered[-1])
     mine = [r for r in facts.all(e.VersionPromoted) if r.fact.artifact == digest and r.index in item.entries]
     seen = [r for r in facts.all(e.DeploymentObserved) if r.fact.artifact == digest and r.index in item.entries]
-    after = [r for r in loads if not mine or r.index > mine[-1].index]
-    if not mine and seen:
-        after = [r for r in loads if r.head.at >= seen[-1].fact.deployed_at]
-    return passed(after[0]) if after else deviation("no verified load was recorded after its deployment", *mine, *seen)
+    limits = dict(r.removeprefix(UNTIL).split("/") for r in item.refs if r.startswith(UNTIL))
+    verified = []
+    for d in [r for r in (*mine, *seen) if str(r.index) in limits] or [*mine, *seen]:
+        until = limits.get(str(d.index))
+        of = [r for r in loads if _verifies(r, d) and (until is None or _ms(r.head.at) <= int(until))]
+        if not of:
+            return deviation("no verified load of this deployment was recorded while it served", d)
+        verified.append(of[0])
+    return passed(*verified) if verified else deviation("no deployment of it is among the facts")
+
+
+def _verifies(load: Record, deployment: Record) -> bool:
+    if isinstance(deployment.fact, e.VersionPromoted):
+        return bool(load.fact.deployment == deployment.fact.deployment)
+    return bool(load.head.at >= deployment.fact.deployed_at)
 
 
 def _signer(version: Record, facts: Facts) -> Outcome:

@@ -15,7 +15,7 @@ def production_changes(facts: Facts, period: Period) -> list[Item]:
     for index, promotion in by.items():
         rows.setdefault(promotion.index, []).append(index)
     mine = [trail.item_of(r, tuple(rows.get(r.index, ()))) for r in trail.own(facts)]
-    theirs = [trail.item_of(r) for r in trail.observed(facts) if r.index not in by]
+    theirs = [trail.item_of(g[0], tuple(r.index for r in g[1:])) for g in trail.unexplained(facts, by)]
     return sorted((i for i in (*mine, *theirs) if period.holds(i.at)), key=lambda i: (i.at, i.entries))
 
 
@@ -62,6 +62,8 @@ def _approver_differs(change: Change, facts: Facts) -> Outcome:
     if rests and not asked:
         people[rests[0].head.actor] = "proposer"
     if version is not None:
+        run = trail.trained(change, facts, version)
+        people |= {run.head.actor: "trainer"} if run else {}
         people |= {version.head.actor: "committer", version.fact.author: "author"}
     for r, _ in said:
         if r.head.actor in people:

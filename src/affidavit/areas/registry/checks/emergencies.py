@@ -10,6 +10,7 @@ from affidavit.areas.registry.checks import trail
 from affidavit.areas.registry.checks.attributes import NOT_YET, Test, own, tested, words
 from affidavit.areas.registry.checks.changes import production_changes
 from affidavit.areas.registry.checks.trail import Change
+from affidavit.core.envelope import Record
 from affidavit.core.findings import Facts, Item, Outcome, Period, deviation, not_applicable, not_tested, passed
 
 
@@ -71,7 +72,21 @@ def _reviewed(change: Change, facts: Facts) -> Outcome:
         return deviation("reviewed by who deployed or wrote it", promoted, review)
     if trail.held(facts, review.head.actor, None, change.to, review) is None:
         return deviation(f"{review.head.actor} held no role in {change.to} when reviewing", promoted, review)
+    if review.fact.verdict == "revert":
+        return _reverted(change, facts, promoted, review)
     return passed(promoted, review)
+
+
+def _reverted(change: Change, facts: Facts, promoted: Record, review: Record) -> Outcome:
+    """A verdict of ``revert`` is met once the version left: by the review, or by the day the review was due."""
+    limit = max(review.head.at, promoted.fact.review_due)
+    left = [
+        r for r in change.about(facts, f"model:{change.model}", e.VersionPromoted)
+        if r.fact.to == change.to and r.index > promoted.index and r.head.at <= limit
+    ]  # fmt: skip
+    if left:
+        return passed(promoted, review, left[0])
+    return _still_open(change, "the review asked to revert it, and it stayed")
 
 
 def _still_open(change: Change, told: str) -> Outcome:

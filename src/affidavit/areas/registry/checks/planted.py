@@ -38,6 +38,7 @@ def person(n: int) -> str:
 
 
 AUTHOR, APPROVER, DEPLOYER, REVIEWER, PLANNER = (person(n) for n in range(1, 6))
+TRAINING, TEST, CUTOFF = digest(20), digest(21), "0.500000"
 ATTACHED = Attachment(digest(9), 1, "application/octet-stream", "signature")
 
 
@@ -79,21 +80,22 @@ class Story:
             digest(2), 1, 1, digest(2), TEXT, ATTACHED,
         )  # fmt: skip
         self.add(data, (DATA,), AUTHOR)
+        parts = (lin.Split("training", 6, TRAINING, digest(2)), lin.Split("test", 4, TEST, digest(2)))
         overlap = (lin.Overlap("training", "test", 0, 0),)
-        self.add(lin.SplitMeasured(MODEL, "1", digest(2), (), overlap, digest(3)), (DATA,), AUTHOR)
+        self.add(lin.SplitMeasured(MODEL, "1", digest(2), parts, overlap, ("row",), digest(3)), (DATA,), AUTHOR)
         self.plan(ident(1), "0.750000")
 
     def plan(self, plan: str, bound: str) -> None:
         """A plan proposed and approved by two people."""
         asked = (e.Threshold("auc", "at-least", bound),)
         refs = (f"model:{MODEL}", f"plan:{plan}", DATA)
-        self.add(e.PlanProposed(plan, MODEL, DATA, "test", asked, TEXT), refs, AUTHOR)
+        self.add(e.PlanProposed(plan, MODEL, DATA, "test", "y", CUTOFF, asked, TEXT), refs, AUTHOR)
         self.add(e.PlanApproved(plan, MODEL), refs, PLANNER)
 
     def register(self, number: int = 1, author: str = AUTHOR) -> Record:
         """A run and the version registered from it."""
         run, artifact = ident(10 + number), digest(100 + number)
-        read = (lin.Input(DATA, "training", digest(2), 1),)
+        read = (lin.Input(DATA, "training", TRAINING, 6),)
         made = lin.RunRecorded(run, self.now, self.now + HOUR, "abc", digest(4), {"leaves": "31"}, read, artifact, 1)
         self.add(made, (f"run:{run}", DATA), author)
         fact = e.VersionRegistered(
@@ -102,13 +104,15 @@ class Story:
         )  # fmt: skip
         return self.add(fact, refs_of(fact), author)
 
-    def evaluate(self, version: Record, auc: str = "0.800000", plan: str = "", by: e.By = "service") -> Record:
-        """The version measured on the test split, judged against 0.75."""
-        v, bound = version.fact, "0.750000"
+    def evaluate(
+        self, version: Record, auc: str = "0.800000", plan: str = "", by: e.By = "service", bound: str = "0.750000"
+    ) -> Record:
+        """The version measured on the test split, judged against a bound on its AUC."""
+        v = version.fact
         verdict = e.Verdict("auc", auc, None, None, "at-least", bound, auc >= bound)
         fact = e.EvaluationMeasured(
-            MODEL, v.number, v.artifact, plan or ident(1), DATA, "test", digest(2), 1, 1, digest(3), {"auc": auc},
-            (verdict,), ATTACHED, by,
+            MODEL, v.number, v.artifact, plan or ident(1), DATA, "test", "y", CUTOFF, digest(2), TEST, 4, 1, digest(3),
+            {"auc": auc}, (verdict,), ATTACHED, by,
         )  # fmt: skip
         return self.add(fact, (f"model:{MODEL}", f"model:{MODEL}/{v.number}", f"plan:{fact.plan}", DATA), AUTHOR)
 

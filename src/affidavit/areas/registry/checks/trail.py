@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from affidavit.areas.access.events import GrantApproved, GrantRevoked
+from affidavit.areas.lineage.events import RunRecorded
 from affidavit.areas.registry import events as e
 from affidavit.areas.registry.bounds import meets, ranges_left
 from affidavit.core.envelope import Record
+from affidavit.core.fields import parse_duration
 from affidavit.core.findings import Completeness, Facts, Item, Period
 
 PRODUCTION = "production"
@@ -77,8 +79,10 @@ def explained(facts: Facts) -> dict[int, Record]:
     """Index of each observed deployment → the promotion that explains it.
 
     That is the one live in our books at the time, of the same digest, at most 24 hours old: a digest
-    that comes back by hand after another version took its place is explained by none.
+    that comes back by hand after another version took its place is explained by none. The two clocks may differ
+    by ``clock_skew``. A planted row explains nothing.
     """
+    near = clock_skew(facts)
     mine: dict[str, list[Record]] = {}
     for r in own(facts):
         if not r.head.drill:
@@ -86,11 +90,43 @@ def explained(facts: Facts) -> dict[int, Record]:
     found = {}
     for o in observed(facts):
         live = mine.get(o.fact.model, [])
-        place = bisect_right(live, o.fact.deployed_at, key=lambda r: r.head.at)
-        last = live[place - 1] if place else None
-        if last and last.fact.artifact == o.fact.artifact and o.fact.deployed_at - last.head.at <= MATCH:
-            found[o.index] = last
+        place = bisect_right(live, o.fact.deployed_at + near, key=lambda r: r.head.at)
+        for n in range(0 if o.head.drill else place - 1, -1, -1):
+            if n + 1 < len(live) and live[n + 1].head.at + near < o.fact.deployed_at:
+                break
+            if live[n].fact.artifact == o.fact.artifact and o.fact.deployed_at - live[n].head.at <= MATCH:
+                found[o.index] = live[n]
+                break
     return found
+
+
+def unexplained(facts: Facts, by: dict[int, Record]) -> list[list[Record]]:
+    """Observed deployments that no promotion explains; one push that several sources saw stands together."""
+    near, groups = clock_skew(facts), list[list[Record]]()
+    for o in observed(facts):
+        if o.index in by:
+            continue
+        for group in reversed(groups):
+            if group[0].fact.deployed_at < o.fact.deployed_at - near:
+                groups.append([o])
+                break
+            if _same_push(group, o):
+                group.append(o)
+                break
+        else:
+            groups.append([o])
+    return groups
+
+
+def _same_push(group: list[Record], o: Record) -> bool:
+    first = group[0]
+    same = all(getattr(first.fact, n) == getattr(o.fact, n) for n in ("model", "env", "artifact"))
+    return same and first.head.drill == o.head.drill and o.fact.source not in {r.fact.source for r in group}
+
+
+def clock_skew(facts: Facts) -> timedelta:
+    """How far the platform's clock may differ from ours."""
+    return parse_duration(str(facts.parameters.get("AI-01.2", {}).get("clock_skew", "PT2M")))
 
 
 def item_of(record: Record, extra: tuple[int, ...] = ()) -> Item:
@@ -231,14 +267,24 @@ def _measure(change: Change, facts: Facts, deployed: Record) -> dict[str, str] |
     return dict(versions[-1].fact.hyperparameters) if versions else None
 
 
-def waived(change: Change, facts: Facts, control: str, attribute: str) -> Record | None:
-    """The approval, by another than its requester, of a waiver of this attribute that stood at the change."""
+def trained(change: Change, facts: Facts, version: Record) -> Record | None:
+    """The training run behind a registration."""
+    found = change.about(facts, f"run:{version.fact.run}", RunRecorded)
+    return found[-1] if found else None
+
+
+def waived(change: Change, facts: Facts, control: str, attribute: str, measured: Record) -> Record | None:
+    """The approval, by another than its requester, of a waiver of this attribute that stood at the change.
+
+    It accepts exactly what was measured then, and its approver held a role where the change happened.
+    """
     for asked in change.about(facts, change.ref, e.WaiverRequested):
         f = asked.fact
-        if (f.control, f.attribute) != (control, attribute) or f.expires <= change.at:
+        if (f.control, f.attribute, f.measured) != (control, attribute, measured.index) or f.expires <= change.at:
             continue
         for r in change.about(facts, f"waiver:{f.waiver}", e.WaiverApproved):
-            if change.before(r) and r.head.actor != asked.head.actor and held(facts, r.head.actor, None, None, r):
+            other = r.head.actor != asked.head.actor
+            if change.before(r) and other and held(facts, r.head.actor, None, change.to, r):
                 return r
     return None
 
@@ -260,7 +306,7 @@ def held(facts: Facts, principal: str, role: str | None, env: str | None, when: 
 
 def completeness(facts: Facts, period: Period, items: list[Item]) -> Completeness:
     """Proven only if one deployment log covers the whole period and agrees with our promotions in it."""
-    extracts = facts.all(e.DeploymentsExtracted)
+    extracts = [r for r in facts.all(e.DeploymentsExtracted) if not r.head.drill]
     sources = sorted({r.fact.source for r in extracts})
     reasons = []
     for source in sources:
@@ -285,8 +331,8 @@ def _gap(windows: list[tuple[datetime, datetime]], period: Period) -> str | None
 
 
 def _unreconciled(facts: Facts, source: str, windows: list[tuple[datetime, datetime]], period: Period) -> str | None:
-    rows = [r for r in facts.all(e.DeploymentObserved) if r.fact.source == source]
-    for x in (r.fact for r in facts.all(e.DeploymentsExtracted) if r.fact.source == source):
+    rows = [r for r in facts.all(e.DeploymentObserved) if r.fact.source == source and not r.head.drill]
+    for x in (r.fact for r in facts.all(e.DeploymentsExtracted) if r.fact.source == source and not r.head.drill):
         if sum(x.start <= r.fact.deployed_at < x.end for r in rows) < x.rows:
             return f"an extract of {x.rows} rows has fewer in the ledger"
     by = explained(facts)

@@ -26,10 +26,10 @@ SOURCES = (
 _CHANGE = (
     e.VersionPromoted, e.DeploymentObserved, e.DeploymentsExtracted, e.VersionRegistered, e.EvaluationMeasured,
     e.PromotionRequested, e.PromotionApproved, e.StandingProposed, e.StandingApproved, GrantApproved, GrantRevoked,
+    RunRecorded,
 )  # fmt: skip
 _EVALUATION = (
     *_CHANGE, e.PlanProposed, e.PlanApproved, e.WaiverRequested, e.WaiverApproved, DatasetRegistered, SplitMeasured,
-    RunRecorded,
 )  # fmt: skip
 _ARTIFACT = (
     e.VersionPromoted, e.DeploymentObserved, e.DeploymentsExtracted, e.VersionRegistered, e.VersionLoaded,
