@@ -164,18 +164,30 @@ def follow(origin: str, vkey: str, changes: Sequence[bytes], *, recovery_vkey: s
     Raises:
         Invalid: a malformed note or key, or a recovery without ``recovery_vkey``.
         Tampered: a change is not signed as required, is of another log, goes backwards in size,
-            or returns to an earlier key.
+            or returns to an earlier key. The last change said once more is none of these: an interrupted
+            change was finished, and gives another term of the same key.
     """
     terms = [KeyTerm(vkey, 0, None)]
+    trusted = vkey
     for data in changes:
-        change = _open_change(data, terms[-1].vkey, recovery_vkey)
+        again = len(terms) > 1 and _leads_to(data) == terms[-1].vkey
+        if not again:
+            trusted = terms[-1].vkey
+        change = _open_change(data, trusted, recovery_vkey)
         if change.origin != origin:
             raise Tampered(f"The key change is of log {shown(change.origin)}.", next_step=_REFUSE)
-        if change.size < terms[-1].start or change.new_vkey in [term.vkey for term in terms]:
+        if change.size < terms[-1].start or (not again and change.new_vkey in [term.vkey for term in terms]):
             raise Tampered("The key change goes back to an earlier size or key.", next_step=_REFUSE)
         terms[-1] = KeyTerm(terms[-1].vkey, terms[-1].start, change.size)
         terms.append(KeyTerm(change.new_vkey, change.size, None))
     return terms
+
+
+def _leads_to(data: bytes) -> str:
+    """The new key that a change names, before any signature is checked."""
+    body = parse_note(data).body
+    recovery = body.startswith(f"{RECOVERY_HEADER}\n".encode())
+    return parse_recovery(body).new_vkey if recovery else parse_rotation(body).new_vkey
 
 
 def _open_change(data: bytes, vkey: str, recovery_vkey: str | None) -> Rotation | Recovery:

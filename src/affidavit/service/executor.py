@@ -22,7 +22,8 @@ from affidavit.core.rules import Rules
 from affidavit.service import gate
 from affidavit.service.reactions import Reactions
 from affidavit.service.readings import Reading, RulesBook
-from affidavit.service.refusals import Refusals, counter
+from affidavit.service.refusals import Refusals
+from affidavit.service.refusing import Refusing
 from affidavit.service.sealing import SealedCommand, check_command_id, new_id, seal, seal_request
 from affidavit.service.stores import Stores
 from affidavit.service.timekeeping import Timekeeper
@@ -78,6 +79,7 @@ class Executor:
         self.stores, self.catalog = stores, catalog
         self.book = RulesBook(stores.objects, catalog)
         self.refusals = Refusals(stores)
+        self.refusing = Refusing(self)
         self.reactions = Reactions(self)
         self.timekeeper = Timekeeper(stores.clock)
 
@@ -113,7 +115,7 @@ class Executor:
             with suppress(StoreDown, Busy):
                 self.discard(command_id)
             if job is not None and isinstance(e, (Refused, NotAllowed)):
-                self._refuse(job, e)
+                self.refusing.refuse(job, e)
             raise
 
     def _check_attachments(self, command: Command) -> None:
@@ -214,7 +216,7 @@ class Executor:
                 reading = Reading(tx, self.catalog, self.book)
                 self._authorise(reading, reading.rules(), job, request)
         except NotAllowed as e:
-            self._refuse(job, e)
+            self.refusing.refuse(job, e)
             raise
 
     def _authorise(self, reading: Reading, rules: Rules, job: Job, command: Request) -> None:
@@ -331,37 +333,10 @@ class Executor:
             tx, reading, job, drafts, self.rules_digest(area, self.book.of(digest) if digest else None), cause
         )
 
-    def _refuse(self, job: Job, e: Refused | NotAllowed) -> None:
-        """Record a refusal once per (principal, rule, target, hour); repeats are counted."""
-        code = e.code if isinstance(e, Refused) else "denied"
-        controls = e.controls if isinstance(e, Refused) else ("AI-03.1",)
-        key = counter(job.who.principal, job.name, code, job.sealed.command, job.now)
-        if code in ("clock_ahead", "clock_behind") or self.refusals.repeated(key):
-            return
-        # A denial leaves the id free for whoever may use it; a rule's refusal answers the id for good.
-        job = replace(job, command_id=new_id(self.stores, job.now)) if code == "denied" else job
-        body = self.refusals.seal_digest(job.command_id, job.sealed.digest)
-        fact = RequestRefused(job.name, code, controls, body)
-        refs = (f"refusal:{job.name.split('.')[0]}", f"principal:{job.who.principal}")
-        try:
-            with self.stores.entries.write() as tx:
-                self._append_refusal(tx, job, Draft(fact, refs))
-        except Refused:  # the clock is wrong: the denial stands, nothing can be recorded before it is right
-            self.stores.vault.discard(f"refusal:{job.command_id}")
-            return
-        self.refusals.begin(key)
-
-    def _append_refusal(self, tx: Tx, job: Job, draft: Draft) -> None:
-        reading = Reading(tx, self.catalog, self.book)
-        if not self._has(reading, job.command_id):
-            job.now = self.timekeeper.time_for(reading.last_at())
-            digest = self.rules_digest(job.name.split(".")[0], reading.rules())
-            self.append(tx, reading, job, [draft], digest)
-
     def append_once(self, tx: Tx, draft: Draft, command_id: str) -> None:
         """Append a fact of the service unless the log holds the command id already."""
         reading = Reading(tx, self.catalog, self.book)
-        if not self._has(reading, command_id):
+        if not self.has(reading, command_id):
             self.append_facts(tx, [draft], self.policy(reading.rules()), command_id=command_id)
 
     @staticmethod
@@ -381,7 +356,7 @@ class Executor:
 
     def refuse(self, name: str, sealed: SealedCommand, command_id: str, who: Who, e: Refused) -> None:
         """Record that a measure was refused before it came to a command."""
-        self._refuse(Job(name, sealed, command_id, who, False, self._now(), sealed.command.env), e)
+        self.refusing.refuse(Job(name, sealed, command_id, who, False, self._now(), sealed.command.env), e)
 
     def discard(self, command_id: str) -> None:
         """Forget the texts of a command that left nothing; under the lock, since a twin may just be accepted."""
@@ -393,7 +368,8 @@ class Executor:
             self.stores.vault.discard(command_id, kept)
 
     @staticmethod
-    def _has(reading: Reading, command_id: str) -> bool:
+    def has(reading: Reading, command_id: str) -> bool:
+        """Whether the log holds an entry of this command id."""
         return reading.view("log").one("SELECT 1 FROM {meta} WHERE cmd = ?", command_id) is not None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from affidavit.core.errors import NotFound, Tampered
+from affidavit.core.errors import Busy, Invalid, NotFound, Tampered
 from affidavit.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, sign_checkpoint
 from affidavit.ledger.growth import edge_root, grow, read_edge
 from affidavit.ledger.tiles import ENTRIES, WIDTH, Tile, parse_path
@@ -28,17 +28,36 @@ class Published:
 
 
 def open_head(stores: Stores, note: bytes) -> SignedCheckpoint:
-    """The verified checkpoint of a head note of this log. Raises ``Tampered``."""
-    return open_checkpoint(note, stores.vkeys, origin=stores.origin)
+    """The verified checkpoint of a head note of this log. Raises ``Tampered``, for one that is no note too."""
+    try:
+        return open_checkpoint(note, stores.vkeys, origin=stores.origin)
+    except Invalid as e:
+        raise Tampered(f"a stored checkpoint is damaged: {e.problem}", next_step="restore it from a mirror.") from None
 
 
-def publish(stores: Stores) -> Published:
+def refuse_stale_key(stores: Stores) -> None:
+    """Raise ``Busy`` if another process replaced the log key that this one holds."""
+    if stores.present_vkey is not None and stores.present_vkey() != stores.log_signer.vkey:
+        raise Busy("the log key changed.", next_step="open the workspace again, then retry; nothing was signed.")
+
+
+def publish(stores: Stores, *, restamp: bool = True) -> Published:
     """Publish every committed entry. Nothing new: the present head is returned, and put up again if missing.
 
-    Raises ``Tampered`` if the tiles on disk are not those of the signed head, ``Busy`` if another
-    process publishes, ``StoreDown`` if a store fails; then nothing was signed that is not stored.
+    The timestamp is asked for after the lock was released; ``restamp`` asks for it even if nothing is new,
+    in case an earlier one was missed. Raises ``Tampered`` if the tiles on disk are not those of the signed
+    head, ``Busy`` if another process publishes or the log key was replaced, ``StoreDown`` if a store fails;
+    then nothing was signed that is not stored.
     """
+    done = _publish(stores)
+    if stores.timestamp is not None and done.size and (done.grew or restamp):
+        stores.timestamp(open_head(stores, done.checkpoint).note.body, done.size)
+    return done
+
+
+def _publish(stores: Stores) -> Published:
     with stores.publish_lock():
+        refuse_stale_key(stores)
         old = stores.head.fetch(stores.origin)
         head = open_head(stores, old).checkpoint if old is not None else None
         size = stores.entries.size()
@@ -57,8 +76,6 @@ def publish(stores: Stores) -> Published:
         stores.head.replace(stores.origin, old, note)
         stores.tiles.publish(note)
         _collect_partials(stores, start, size)
-        if stores.timestamp is not None:
-            stores.timestamp(open_head(stores, note).note.body, size)
         return Published(note, size, size - start)
 
 
@@ -110,3 +127,18 @@ def _remove(stores: Stores, full: Tile) -> None:
     for path in list(stores.tiles.list(full.path + ".p/")):
         if parse_path(path).full == full:
             stores.tiles.delete(path)
+
+
+def collect_leftovers(stores: Stores) -> int:
+    """Remove partial tiles that a full one replaced, wherever a crash left them; the number removed."""
+    paths = list(stores.tiles.list("tile"))
+    present, removed = set(paths), 0
+    for path in paths:
+        try:
+            full = parse_path(path).full.path
+        except Invalid:
+            continue
+        if full != path and full in present:
+            stores.tiles.delete(path)
+            removed += 1
+    return removed

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from affidavit.core.ports import Clock, EntryStore, HeadStore, ObjectStore, Signer, TileStore, Vault
+
+
+def _unlocked(_timeout_s: float) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class Operational(Protocol):
@@ -47,8 +51,22 @@ class Stores:
     random: Callable[[int], bytes]
     timestamp: Callable[[bytes, int], None] | None = None
     earlier_vkeys: tuple[str, ...] = ()
+    present_vkey: Callable[[], str] | None = None
+    """Reads the log key in force from its place: another process may have replaced it."""
+    key_lock: Callable[[float], AbstractContextManager[None]] = _unlocked
+    """Held while the log key changes; waits as many seconds, then ``Busy``."""
 
     @property
     def vkeys(self) -> list[str]:
         """Keys that may have signed the present head: the log's key and those it replaced."""
         return [self.log_signer.vkey, *self.earlier_vkeys]
+
+    @property
+    def key_lost(self) -> bool:
+        """Whether nothing can be signed until the log key is recovered."""
+        return bool(getattr(self.log_signer, "lost", False))
+
+    def sign_with(self, signer: Signer) -> None:
+        """From here on this process signs with another log key; the one before stays known."""
+        object.__setattr__(self, "earlier_vkeys", tuple(v for v in self.vkeys if v != signer.vkey))
+        object.__setattr__(self, "log_signer", signer)

@@ -88,6 +88,8 @@ class FileSigner:
 class LostSigner:
     """Stands in for a key whose file is gone: its public half is known, signing is ``StoreDown``."""
 
+    lost = True
+
     def __init__(self, vkey: str) -> None:
         self.vkey = vkey
 

@@ -130,11 +130,11 @@ def clock_skew(facts: Facts) -> timedelta:
 
 
 def item_of(record: Record, extra: tuple[int, ...] = ()) -> Item:
-    """The item of a promotion (with the observed rows that it explains) or of an unexplained observed row."""
+    """The item of a promotion, or of an unexplained observed row, with the (other) observed rows that show it."""
     f, drill = record.fact, bool(record.head.drill)
     if isinstance(f, e.VersionPromoted):
         return Item(f.deployment, record.head.at, record.head.refs, (record.index, *extra), drill)
-    return Item(f"observed:{f.source}:{f.external}", f.deployed_at, record.head.refs, (record.index,), drill)
+    return Item(f"observed:{f.source}:{f.external}", f.deployed_at, record.head.refs, (record.index, *extra), drill)
 
 
 def change_of(item: Item, facts: Facts) -> Change | None:
