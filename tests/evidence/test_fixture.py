@@ -14,7 +14,7 @@ from affidavit.evidence.reperform import reperform
 from affidavit.evidence.verify import verify_package
 
 LAST = Ed25519Signer("example.org/risk", seeded("third"))
-SHA256 = "acdbe181170f5f912eb38c7bac9a9b9c71129edf7b85be25ce42b601156914dc"
+SHA256 = "0ab7650284a689d5309b0928457efd93070f9e84111bf4fe2bbe92d5a4d87115"
 
 
 def test_the_fixture_was_never_changed():

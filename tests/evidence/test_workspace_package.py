@@ -60,7 +60,7 @@ def test_a_later_package_continues_the_enrolled_log(workspace, tmp_path):
     write_package(workspace, out, FROM, TO)
     enrol_target(out, file, vkey=workspace.stores.log_signer.vkey)
     workspace.access.register_principal(name="Another Person", kind="person")
-    write_package(workspace, out, FROM, TO)
+    write_package(workspace, out, FROM, TO, force=True)
     assert verify_package(out, enrolled=read_enrolled(file), require="pinned").ok
 
 

@@ -339,6 +339,17 @@ def started() -> World:
     return world
 
 
+def retired(w, v):
+    w.do(c.Retire(v, words("superseded")))
+    return v
+
+
+def tampered(w, v):
+    found = lookup.known_version(w.view, v)
+    w.do(rec.RecordTamper(v, found.artifact, digest(1), digest(2)))
+    return v
+
+
 class Desk:
     """A desk on a world: objects in memory, a clock that does not move by itself."""
 

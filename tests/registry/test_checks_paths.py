@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from registry_attacks import DAY, emergency, exceptions, extract, finding, story, waiver
+from registry_attacks import DAY, emergency, exceptions, extract, finding, story
+from registry_attacks_data import waiver
 
 from affidavit.areas.access.events import GrantApproved
 from affidavit.areas.registry import events as e

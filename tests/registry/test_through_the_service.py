@@ -167,6 +167,21 @@ def test_a_version_that_was_not_evaluated_is_refused_and_the_refusal_recorded(ho
     assert house.tags()[-1] == "service.refused"
 
 
+def test_what_the_gate_saw_is_what_was_approved(house):
+    """A second evaluation, or a run that read the whole file, does not slip through the real gate."""
+    name, r = house.version(), house.ws.registry
+    r.promote(name, to="staging", by=house.who["operator"])
+    r.approve(r.request(name, to="production", by=house.who["engineer"]).facts[0].request, by=house.who["approver"])
+    r.evaluate(name, data=house.path, split_column="split", by=house.who["engineer"])
+    with pytest.raises(Refused) as e:
+        r.promote(name, to="production", by=house.who["operator"])
+    assert e.value.code == "gate_changed"
+    whole = house.ws.ask("lineage.dataset", "rows/1")
+    house.part = replace(house.part, content=whole["content"], rows=whole["rows"])
+    with pytest.raises(Refused, match="the run read the whole data it was evaluated on"):
+        r.promote(house.version(15), to="staging", by=house.who["operator"])
+
+
 def test_nobody_does_what_no_role_of_theirs_carries(house):
     name = house.version()
     for act in (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -27,7 +28,7 @@ from affidavit.bootstrap.opening import (
 from affidavit.core.area import Who
 from affidavit.core.commitment import KEY_BYTES, commit
 from affidavit.core.envelope import Draft
-from affidavit.core.errors import Invalid
+from affidavit.core.errors import AffidavitError, Invalid
 from affidavit.core.fields import Attachment, VaultText, check_text, sealed
 from affidavit.core.ledger_facts import LedgerOpened
 from affidavit.core.ports import Clock
@@ -38,7 +39,7 @@ from affidavit.service.sealing import new_id
 from affidavit.service.stores import Stores
 from affidavit.service.workspace import Workspace
 from affidavit.store.clock import SimulatedClock, SystemClock
-from affidavit.store.durable import durable_write
+from affidavit.store.durable import durable_write, sync_folder, wrapping_os
 from affidavit.store.head import SqliteHeadStore
 from affidavit.store.signer import FileSigner, create_key
 
@@ -49,8 +50,8 @@ class Created:
 
     workspace: Workspace
     admin: Who
-    api_key: str
-    recovery_secret: str
+    api_key: str = field(repr=False)
+    recovery_secret: str = field(repr=False)
 
 
 def init(
@@ -69,39 +70,90 @@ def init(
     default it lies in the user's state folder. Everything is made in a folder beside ``path`` and
     renamed at the end: a failure leaves nothing. Raises ``Invalid`` or ``StoreDown``.
     """
-    root = Path(path).absolute()
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise Invalid(f"{root} exists and is not an empty folder.", next_step="choose another path.")
     check_text("admin", admin)
+    root = _place(path)
     if isinstance(clock, str):
         clock = SystemClock() if clock == "system" else SimulatedClock(start or SystemClock().now())
     origin = _origin(origin, root.name, simulated=clock.kind == "simulated")
+    with wrapping_os(root, "making the workspace"):
+        return _made(root, origin, clock, admin, head, rules)
+
+
+def _place(path: str | Path) -> Path:
+    """The absolute path of a folder that is empty or not there. Raises ``Invalid`` or ``StoreDown``."""
+    root = Path(path).absolute()
+    if "\0" in str(root) or not root.name:
+        raise Invalid(f"{str(path)!r} is no path of a folder.", next_step="choose another path.")
+    with wrapping_os(root, "looking at"):
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise Invalid(f"{root} exists and is not an empty folder.", next_step="choose another path.")
+    return root
+
+
+def _made(root: Path, origin: str, clock: Clock, admin: str, head: str | None, rules: bytes | None) -> Created:
+    """Everything in a folder beside ``root``, renamed at the end. Whatever fails, nothing of it is left."""
     building = root.with_name(f".{root.name}.{secrets.token_hex(4)}.init")
+    above = [p for p in reversed(building.parents) if not p.exists()]
+    undo = ExitStack()
     try:
+        for folder in above:  # undone from the deepest up
+            undo.callback(_remove_empty, folder)
+        undo.callback(shutil.rmtree, building, ignore_errors=True)
         building.mkdir(parents=True, mode=0o700)
         secret = _lay_out(building, origin, head)
         settings = read_settings(building)
-        if settings.head.exists() and not head:
-            _refuse_known(settings, origin)
-        stores = stores_of(building, settings, clock, None)
+        _refuse_known(settings, origin)
+        undo.callback(_forget_head, settings.head, origin, existed=settings.head.exists())
         recovery = Ed25519Signer(f"{origin}/recovery", secret)
+        stores = stores_of(building, settings, clock, None, create=True)
+        undo.callback(_close, stores)
         who = _open_ledger(stores, catalog(), admin, recovery.vkey, rules)
-        stores.entries.close()
+        workspace = Workspace(stores, catalog(), who)
+        issued = workspace.access.issue_key(
+            principal=who.principal, for_env="production", expires=clock.now() + timedelta(days=365)
+        )
+        workspace.publish()
+        _close(stores)
         if root.exists():
             root.rmdir()
         building.rename(root)
+        undo.callback(shutil.rmtree, root, ignore_errors=True)
+        sync_folder(root.parent)
+        opened = open_workspace(root, clock=clock).acting(who)
     except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
+        undo.close()
         raise
-    workspace = open_workspace(root, clock=clock).acting(who)
-    issued = workspace.access.issue_key(
-        principal=who.principal, for_env="production", expires=clock.now() + timedelta(days=365)
-    )
-    workspace.publish()
-    return Created(workspace, who, issued.result["key"], recovery.secret_key())
+    undo.pop_all()
+    return Created(opened, who, issued.result["key"], recovery.secret_key())
+
+
+def _close(stores: Stores) -> None:
+    """Release every handle, so that the folder can be renamed or removed."""
+    for store in (stores.entries, stores.head, stores.vault, stores.operational):
+        store.close()  # type: ignore[union-attr]
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _forget_head(file: Path, origin: str, *, existed: bool) -> None:
+    """Take the head of a workspace that was never made back: its row, or the whole file if that is new."""
+    with suppress(AffidavitError, OSError):
+        if existed:
+            known = SqliteHeadStore(file)
+            known.forget(origin)
+            known.close()
+            return
+        for left in file.parent.glob(file.name + "*"):
+            left.unlink()
+        file.parent.rmdir()
 
 
 def _refuse_known(settings: Settings, origin: str) -> None:
+    if not settings.head.exists():
+        return
     known = SqliteHeadStore(settings.head)
     try:
         if known.fetch(origin) is not None:

@@ -7,17 +7,18 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from affidavit import __version__
 from affidavit.areas.catalog import catalog
+from affidavit.bootstrap.keyring import file_signer, lock_of, read_log_vkey, with_log_key
 from affidavit.core.envelope import Draft, split
-from affidavit.core.errors import Invalid, NotFound, Tampered
+from affidavit.core.errors import AffidavitError, Invalid, NotFound, StoreDown, Tampered
 from affidavit.core.ledger_facts import VersionChanged
-from affidavit.core.ports import Clock, Signer
+from affidavit.core.ports import Clock
+from affidavit.service.key_line import key_line
 from affidavit.service.readings import Reading
 from affidavit.service.recovery import Recovered, recover
 from affidavit.service.stores import Stores
@@ -26,7 +27,6 @@ from affidavit.store.clock import SimulatedClock, SystemClock
 from affidavit.store.files import FileObjectStore, FileTileStore
 from affidavit.store.head import PublishedHead, SqliteHeadStore, default_head_dir
 from affidavit.store.hooks import Hooks
-from affidavit.store.lock import FileLock
 from affidavit.store.rowstore import NoRows, RowStore
 from affidavit.store.signer import FileSigner, LostSigner, load_key
 from affidavit.store.sqlite import SqliteEntryStore
@@ -74,8 +74,8 @@ def read_settings(root: Path) -> Settings:
     origin = body.get("origin")
     if not isinstance(origin, str) or not ORIGIN.fullmatch(origin):
         raise Invalid(f"{file}: {origin!r} is no log origin.", next_step="restore the file.")
-    head = body.get("head", {}).get("folder")
-    stamps = body.get("timestamps", {})
+    head = _texts(file, body, "head", "folder").get("folder")
+    stamps = _texts(file, body, "timestamps", "url", "roots")
     roots = stamps.get("roots")
     return Settings(
         origin,
@@ -85,40 +85,43 @@ def read_settings(root: Path) -> Settings:
     )
 
 
-def stores_of(root: Path, settings: Settings, clock: Clock, hooks: Hooks | None) -> Stores:
-    """The concrete stores of a workspace folder. Raises what they raise when opened."""
-    lock = FileLock(root / "publish.lock")
+def _texts(file: Path, body: dict[str, Any], table: str, *known: str) -> dict[str, str]:
+    """A table of the settings that holds texts under known keys. Raises ``Invalid``."""
+    found = body.get(table, {})
+    if not isinstance(found, dict):
+        raise Invalid(f"{file}: {table} is no table.", next_step=f"write [{table}] and its keys below.")
+    for key, value in found.items():
+        if key not in known or not isinstance(value, str) or "\0" in value:
+            raise Invalid(f"{file}: {table}.{key} is unknown or no text.", next_step="see docs/reference/settings.md.")
+    return found
 
-    @contextlib.contextmanager
-    def publish_lock() -> Iterator[None]:
-        lock.acquire(10.0)
-        try:
-            yield
-        finally:
-            lock.release()
 
+def stores_of(root: Path, settings: Settings, clock: Clock, hooks: Hooks | None, *, create: bool = False) -> Stores:
+    """The concrete stores of a workspace folder. Raises what they raise when opened.
+
+    ``create`` makes missing databases (``init`` alone does). The log key is the one in ``keys/`` or, without
+    it, that of ``log.vkey``: ``with_log_key`` compares it with the entries.
+    """
+    turn = lock_of(root / "publish.lock")
     keys = root / "keys"
-    present = (root / "log.vkey").read_text("utf-8").strip() if (root / "log.vkey").exists() else ""
-    signer: Signer = LostSigner(present)
-    if (keys / "log.key").exists():
-        signer = FileSigner(settings.origin, keys / "log.key")
-    earlier = [FileSigner(settings.origin, k).vkey for k in sorted(keys.glob("log-*.key"))]
-    earlier += [v for v in (k.read_text("utf-8").strip() for k in sorted(keys.glob("log-*.vkey"))) if v]
+    signer = file_signer(root, settings.origin, "log.key") or LostSigner("")
+    must_exist = not create
     return Stores(
         origin=settings.origin,
-        entries=SqliteEntryStore(root / "ledger.db", hooks=hooks),
+        entries=SqliteEntryStore(root / "ledger.db", hooks=hooks, must_exist=must_exist),
         tiles=FileTileStore(root / "log", hooks=hooks),
         head=SqliteHeadStore(settings.head, hooks=hooks),
         objects=FileObjectStore(root / "objects", hooks=hooks),
-        vault=SqliteVault(root / "vault.db", hooks=hooks),
+        vault=SqliteVault(root / "vault.db", hooks=hooks, must_exist=must_exist),
         operational=RowStore(root / "operational.db", load_key(keys / "operational.key")),
         clock=clock,
         log_signer=signer,
-        earlier_vkeys=tuple(v for v in (present, *earlier) if v and v != signer.vkey),
         artifact_signer=FileSigner(f"{settings.origin}/artifacts", keys / "artifact.key"),
-        publish_lock=publish_lock,
+        publish_lock=lambda: turn(10.0),
         random=secrets.token_bytes,
         timestamp=_timestamper(root, settings),
+        present_vkey=lambda: read_log_vkey(root),
+        key_lock=lock_of(root / "keys.lock"),
     )
 
 
@@ -160,18 +163,27 @@ def open_recovered(
     settings = read_settings(root)
     if clock is None:
         clock = clock_of(root, settings)
+    known = catalog()
     stores = stores_of(root, settings, clock, hooks)
-    workspace = Workspace(stores, catalog())
+    _refuse_emptied(root, stores)
+    workspace = Workspace(with_log_key(root, stores, known), known)
     found = recover(workspace.executor)
     _note_version(workspace)
     return workspace, found
+
+
+def _refuse_emptied(root: Path, stores: Stores) -> None:
+    """The first administrator's name is in the vault from the beginning on, if only as erased."""
+    if stores.entries.size() and next(iter(stores.vault.all()), None) is None:
+        raise StoreDown(f"{root / 'vault.db'} is empty: the private texts of the log are gone.",
+                        next_step="restore vault.db from a backup.")  # fmt: skip
 
 
 def clock_of(root: Path, settings: Settings) -> Clock:
     """The clock kind that the origin states; a simulated clock stands at the newest entry."""
     if not settings.origin.endswith(SIMULATED):
         return SystemClock()
-    entries = SqliteEntryStore(root / "ledger.db")
+    entries = SqliteEntryStore(root / "ledger.db", must_exist=True)
     try:
         size = entries.size()
         if not size:
@@ -228,19 +240,16 @@ def open_for_inspection(path: str | Path, vkey: str | None = None) -> Workspace:
     """
     root = Path(path).absolute()
     settings = read_settings(root)
-    for name in ("ledger.db", "vault.db"):
-        if not (root / name).is_file():
-            raise NotFound(f"{root / name} is missing.", next_step="restore it from a backup.")
-    trusted = vkey or (root / "log.vkey").read_text("utf-8").strip()
+    trusted = vkey or read_log_vkey(root)
     head = SqliteHeadStore(settings.head) if settings.head.is_file() else None
     operational = root / "keys" / "operational.key"
     stores = Stores(
         origin=settings.origin,
-        entries=SqliteEntryStore(root / "ledger.db"),
+        entries=SqliteEntryStore(root / "ledger.db", must_exist=True),
         tiles=FileTileStore(root / "log"),
         head=head or PublishedHead(root / "log" / "checkpoint"),
         objects=FileObjectStore(root / "objects"),
-        vault=SqliteVault(root / "vault.db"),
+        vault=SqliteVault(root / "vault.db", must_exist=True),
         operational=RowStore(root / "operational.db", load_key(operational)) if operational.exists() else NoRows(),
         clock=SystemClock(),
         log_signer=LostSigner(trusted),
@@ -248,6 +257,11 @@ def open_for_inspection(path: str | Path, vkey: str | None = None) -> Workspace:
         publish_lock=contextlib.nullcontext,
         random=secrets.token_bytes,
     )
+    with contextlib.suppress(AffidavitError):  # a broken line of keys is for the inspection to name
+        line = key_line(stores)
+        if line.rotated_from(trusted):
+            signer = LostSigner(line.last if vkey else trusted)
+            stores = replace(stores, log_signer=signer, earlier_vkeys=tuple(v for v in line.vkeys if v != signer.vkey))
     return Workspace(stores, catalog())
 
 

@@ -57,6 +57,7 @@ def write_package(
     only: tuple[str, ...] = (),
     nonce: str | None = None,
     timestamps: Path | None = None,
+    force: bool = False,
     against: Path | None = None,
     disclose: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
@@ -65,6 +66,8 @@ def write_package(
     target = Path(out)
     if target.is_dir():
         raise Invalid(f"{target} is a folder.", next_step="give the path of the zip to write.")
+    if target.exists() and not force:
+        raise Invalid(f"{target} exists.", next_step="choose another name, or say --force to replace it.")
     building = target.with_name(f".{target.name}.part")
     try:
         held = against.read_bytes() if against else None

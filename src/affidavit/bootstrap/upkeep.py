@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 from affidavit.areas.catalog import catalog
+from affidavit.bootstrap.keyring import NEXT, file_signer, installer, with_log_key
 from affidavit.bootstrap.opening import clock_of, read_settings, stores_of
+from affidavit.core.errors import Busy, Invalid
 from affidavit.service.workspace import Workspace
-from affidavit.store.durable import durable_write
 from affidavit.store.signer import FileSigner, create_key
 
 
 def next_log_key(path: str | Path) -> tuple[FileSigner, Any]:
     """A fresh log key beside the present one, and the step that puts it into its place.
 
-    A key left by an interrupted change is used again. The old key is not kept, its public half is.
+    A key left by an interrupted change is used again. Raises ``Busy`` if another process takes the key away
+    at this moment.
     """
     root = Path(path).absolute()
     settings = read_settings(root)
-    present, fresh = root / "keys" / "log.key", root / "keys" / "log-next.key"
-    if not fresh.exists():
-        create_key(fresh)
-    signer = FileSigner(settings.origin, fresh)
-
-    def install() -> None:
-        number = len(list((root / "keys").glob("log-old-*.vkey"))) + 1
-        old = (root / "log.vkey").read_bytes()
-        durable_write(root / "keys" / f"log-old-{number}.vkey", old)
-        fresh.replace(present)
-        durable_write(root / "log.vkey", (signer.vkey + "\n").encode())
-
-    return signer, install
+    with contextlib.suppress(Invalid):  # another process may just have made it
+        if not (root / "keys" / NEXT).exists():
+            create_key(root / "keys" / NEXT)
+    signer = file_signer(root, settings.origin, NEXT)
+    if signer is None:
+        raise Busy("another process is changing the log key.", next_step="open the workspace again, then retry.")
+    return signer, installer(root, signer, settings.origin)
 
 
 def adopt_moved_head(path: str | Path, by: str | None) -> int:
@@ -41,7 +38,9 @@ def adopt_moved_head(path: str | Path, by: str | None) -> int:
 
     root = Path(path).absolute()
     settings = read_settings(root)
-    workspace = Workspace(stores_of(root, settings, clock_of(root, settings), None), catalog())
+    known = catalog()
+    stores = stores_of(root, settings, clock_of(root, settings), None)
+    workspace = Workspace(with_log_key(root, stores, known), known)
     try:
         who = workspace.as_named(by) if by else workspace.key_holder(os.environ.get("AFFIDAVIT_KEY", ""))
         return adopt_head(workspace, who)

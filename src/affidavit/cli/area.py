@@ -13,7 +13,7 @@ from affidavit.core.area import Query, Request
 from affidavit.core.codec import Field, plan
 from affidavit.core.fields import check_text
 from affidavit.service.executor import Done
-from affidavit.service.intake import request_of, text_value, upload_of
+from affidavit.service.intake import request_of, sample, text_value, upload_of
 from affidavit.service.workspace import Workspace
 
 RESERVED = {"by", "json", "workspace", "verb", "area_verb", "command_id"}
@@ -55,7 +55,7 @@ def _metavar(field: Field) -> str:
 
 
 def _says(cls: type[Request], field: Field) -> str:
-    kind = field.schema.split("<")[0]
+    kind = field.says or field.schema.split("<")[0]
     if upload_of(cls, field.name) is not None:
         kind = "path of a file"
     elif field.schema.startswith("enum"):
@@ -63,9 +63,9 @@ def _says(cls: type[Request], field: Field) -> str:
     elif kind == "vault":
         kind = "private text, kept in the vault"
     elif field.schema.startswith("["):
-        kind = "repeatable"
-    elif kind.startswith("{"):
-        kind = "key=value, repeatable, or JSON"
+        kind = f"{sample(field.schema[1:-1])}; repeatable"
+    elif field.schema.startswith("{"):
+        kind = f"{sample(field.schema)}; repeatable" if field.schema.count(": ") == 1 else sample(field.schema)
     return (kind + ("" if field.required else "; optional")).replace("%", "%%")
 
 
@@ -86,8 +86,12 @@ def run(area: str, args: list[str]) -> int:
         options: dict[str, Any] = {"wait": "published"}
         if getattr(given, "command_id", None):
             options["command_id"] = given.command_id
+        for field in plan(cls).fields:
+            value = values.get(field.name)
+            if field.says.startswith("a principal id") and isinstance(value, str) and not value.startswith("p-"):
+                values[field.name] = workspace.as_named(value).principal
         found = workspace.do(request_of(workspace, cls, values), **options)
-        _print(found, workspace, as_json=given.json)
+        _print(found, workspace, as_json=given.json or getattr(cls, "document", False))
     finally:
         workspace.close()
     return 0
@@ -99,4 +103,4 @@ def _print(found: Any, workspace: Workspace, *, as_json: bool) -> None:
     elif isinstance(found, Done):
         show.print_done(found)
     else:
-        show.print_value(show.named(found, workspace.principal_name))
+        show.print_value(show.named(found, workspace.principal_name, workspace.text))

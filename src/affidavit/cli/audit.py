@@ -22,6 +22,9 @@ def _parser() -> Parser:
         "assess", parents=[common()], help="test the controls over a period; exit 1 on exceptions"
     )
     _period(assess)
+    assess.add_argument(
+        "--require", choices=["pass"], help="exit 1 unless every control passes (an empty ledger never does)"
+    )
     assess.set_defaults(action=_assess)
     drill = verbs.add_parser("drill", parents=[common()], help="play known-bad cases: each must be caught")
     drill.add_argument("control", nargs="*", metavar="CONTROL", help="control ids (default: all)")
@@ -29,6 +32,7 @@ def _parser() -> Parser:
     controls = verbs.add_parser("controls", parents=[common()], help="the control library with parameters in force")
     controls.set_defaults(action=_controls)
     package = verbs.add_parser("package", parents=[common()], help="write the evidence package of a period")
+    package.add_argument("--force", action="store_true", help="replace an existing file")
     _period(package)
     package.add_argument("--out", required=True, metavar="FILE.zip")
     package.add_argument("--nonce", help="the auditor's nonce: samples are chosen with it")
@@ -76,7 +80,8 @@ def _assess(workspace: Workspace, given: argparse.Namespace) -> int:
         print("management's self-test, not the auditor's test\n")
         for finding in findings:
             print_finding(finding)
-    return 1 if any(f.headline == "exception" for f in findings) else 0
+    wanted = ("pass",) if given.require else ("pass", "not evaluated", "no population")
+    return 0 if all(f.headline in wanted for f in findings) else 1
 
 
 def print_finding(finding: Finding, out: TextIO | None = None) -> None:
@@ -123,10 +128,10 @@ def _controls(workspace: Workspace, given: argparse.Namespace) -> int:
 def _package(workspace: Workspace, given: argparse.Namespace) -> int:
     from affidavit.bootstrap.packaging import write_package
 
-    workspace.executor.permit(workspace.known(None), "audit.read")
+    workspace.executor.permit(workspace.known(None), "audit.package")
     row = write_package(
         workspace, given.out, read_time(given.start), read_time(given.end), as_of=given.as_of,
-        only=tuple(given.control), nonce=given.nonce, timestamps=Path(given.workspace) / "timestamps",
+        only=tuple(given.control), force=given.force, nonce=given.nonce, timestamps=Path(given.workspace) / "timestamps",
         against=Path(given.against) if given.against else None, disclose=tuple(given.disclose) if given.disclose else None,
     )  # fmt: skip
     (show.print_json if given.json else show.print_value)(row)

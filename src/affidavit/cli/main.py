@@ -67,6 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as e:
+        where = f"{e.filename}: " if e.filename else ""
+        _report(
+            StoreDown(f"{where}{e.strerror or e}.", next_step="check the path, its permissions and the free space."),
+            as_json="--json" in args,
+        )
+        return EXIT_CODES[StoreDown]
     except KeyboardInterrupt:
         return 130
 

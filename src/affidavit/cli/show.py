@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from affidavit.service.executor import Done
 from affidavit.service.rows import done_row, record_row
 
 __all__ = ["done_row", "named", "print_done", "print_json", "print_value", "record_row"]
+VAULT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 PRINCIPAL = re.compile(r"p-[0-9a-f]{32}")
 
 
@@ -21,14 +23,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
 
 
-def named(value: Any, name_of: Callable[[str], str | None]) -> Any:
-    """The value with the name behind each principal id added, for people to read."""
+def named(value: Any, name_of: Callable[[str], str | None], text_of: Callable[[str], str | None]) -> Any:
+    """The value for people to read: the name behind each principal id, the words behind each vault id."""
     if isinstance(value, str):
-        return PRINCIPAL.sub(lambda m: f"{m[0]} ({name_of(m[0]) or 'erased'})", value)
+        if VAULT.fullmatch(value):
+            return text_of(value) or value
+        return PRINCIPAL.sub(lambda m: f"{m[0][:10]}… ({name_of(m[0]) or 'erased'})", value)
     if isinstance(value, list):
-        return [named(v, name_of) for v in value]
+        return [named(v, name_of, text_of) for v in value]
     if isinstance(value, dict):
-        return {k: named(v, name_of) for k, v in value.items()}
+        return {k: named(v, name_of, text_of) for k, v in value.items()}
     return value
 
 
@@ -41,7 +45,9 @@ def print_value(value: Any, indent: str = "") -> None:
     elif isinstance(value, list):
         if not value:
             print(f"{indent}none")
-        for item in value:
+        for number, item in enumerate(value):
+            if number and isinstance(item, dict):
+                print()
             print_value(item, indent)
     elif isinstance(value, dict):
         for key, item in value.items():
@@ -60,7 +66,7 @@ def print_done(done: Done) -> None:
         print("accepted before under this command id:")
     for record in done.records:
         print(f"entry {record.index}  {record.head.tag}  {time_text(record.head.at)}")
-        print_value({k: v for k, v in codec.dump_object(record.fact).items() if not isinstance(v, (list, dict))}, "  ")
+        print_value(codec.dump_object(record.fact), "  ")
     if isinstance(done.result, (dict, list, str, int)):
         print_value(done.result)
 
@@ -79,5 +85,12 @@ def _table(rows: list[dict[str, Any]], indent: str) -> None:
     names = list(dict.fromkeys(k for row in rows for k in row))
     cells = [[_cell(row.get(n)) for n in names] for row in rows]
     widths = [max(len(n), *(len(c[i]) for c in cells)) for i, n in enumerate(names)]
+    if len(indent) + sum(widths) + 2 * len(widths) > shutil.get_terminal_size((100, 24)).columns:
+        for number, row in enumerate(cells):
+            if number:
+                print()
+            for name, text in zip(names, row, strict=True):
+                print(f"{indent}{name}: {text}")
+        return
     for line in [names, *cells]:
         print(indent + "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip())

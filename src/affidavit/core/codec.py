@@ -32,6 +32,7 @@ class Field:
     required: bool
     default: Any
     private: bool
+    says: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,12 @@ def _kind(hint: Any) -> tuple[Check, Callable[[Any], Any], str]:
     raise Invalid(f"{hint!r} is not a closed field type.", next_step="use the types of affidavit.core.fields.")
 
 
+def _words(hint: Any) -> str:
+    """What fits, in words, for a string of a pattern; empty for other types."""
+    args = get_args(hint)
+    return args[1].says if get_origin(hint) is Annotated and len(args) > 1 and isinstance(args[1], Pattern) else ""
+
+
 def plan(cls: type) -> Plan:
     """The plan of a frozen dataclass. Raises ``Invalid`` naming a field of a type that is not closed."""
     return _plan(cls)
@@ -190,7 +197,7 @@ def _plan(cls: Any) -> Plan:
         default = None if optional else f.default if f.default is not MISSING else MISSING
         if default is MISSING and f.default_factory is not MISSING:
             default = f.default_factory()
-        made.append(Field(f.name, load, dump, schema, default is MISSING, default, hint is VaultText))
+        made.append(Field(f.name, load, dump, schema, default is MISSING, default, hint is VaultText, _words(hint)))
     return Plan(cls, tuple(made))
 
 

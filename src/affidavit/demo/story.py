@@ -217,7 +217,7 @@ def design_drills(stage: Stage) -> None:
     """Every control's known-bad case is planted; each must be caught."""
     stage.chapter("2025-11-03", "Drills: each control's known-bad case")
     for control in stage.ws.catalog.controls:
-        record = stage.ws.drill(control, by=stage.who["auditor"])
+        record = stage.ws.drill(control, by=stage.who["second administrator"])
         stage.say(
             f"  entry {record.index:>3}  {control} planted case ({record.fact.how}): {'caught' if record.fact.caught else 'NOT CAUGHT'}"
         )

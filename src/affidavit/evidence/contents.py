@@ -162,7 +162,10 @@ def _sample(
 def _check_row(book: Notebook, row: Mapping[str, Any], items: Sequence[tables.Row], as_of: int) -> None:
     """A finding's statuses, counts and exceptions follow from its own grid."""
     control, grid = row["control"], row["grid"]
-    real = [i["key"] for i in items if not i["drill"]]
+    real = [
+        i["key"] for i in items
+        if not i["drill"] and any(o["outcome"] != "not_applicable" for o in grid.get(i["key"], {}).values())
+    ]  # fmt: skip
     failed = {k: {a: o["reason"] for a, o in grid[k].items() if o["outcome"] == "deviation"} for k in real}
     untested = {f"{k} {a}": o["reason"] for k in real for a, o in grid[k].items() if o["outcome"] == "not_tested"}
     stated = {e["item"]: e["attributes"] for e in row["exceptions"]}

@@ -30,12 +30,12 @@ from affidavit.ledger.checkpoint import Checkpoint, sign_checkpoint
 from affidavit.ledger.tiles import tiles_of
 
 DISCLOSED = (
-    "fairness.group_basis", "fairness.reason", "lineage.origin", "lineage.query", "lineage.row_key",
+    "fairness.group_basis", "fairness.reason", "lineage.account", "lineage.origin", "lineage.query", "registry.account",
     "registry.people_affected", "registry.promise", "registry.purpose", "registry.query", "registry.reason",
     "registry.risk_reason", "registry.tier_reason",
 )  # fmt: skip
 """Private fields disclosed unless the caller says otherwise: about systems, data and plans. Names of
-principals, texts of grants, incidents, reviews and erasures stay sealed."""
+principals, keys of row hashes, texts of grants, incidents, reviews and erasures stay sealed."""
 WITHHELD_KINDS = ("predictions",)
 MAX_ATTACHMENT = 64 << 20
 MAX_TIMESTAMPS = 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,7 +20,7 @@ _STYLE = """
 body{font:15px/1.5 Georgia,serif;color:#1a1a1a;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1,h2,h3,th,.s{font-family:Helvetica,Arial,sans-serif}h2{border-bottom:2px solid #1a1a1a;margin-top:2.5rem}
 table{border-collapse:collapse;width:100%;margin:.6rem 0;font-size:.9rem}
-th,td{text-align:left;vertical-align:top;border-bottom:1px solid #ccc;padding:.3rem .6rem .3rem 0}
+th,td{text-align:left;vertical-align:top;overflow-wrap:anywhere;border-bottom:1px solid #ccc;padding:.3rem .6rem .3rem 0}
 .s{font-size:.8rem;padding:.05rem .45rem;border:1px solid;border-radius:.2rem;white-space:nowrap}
 .exception{color:#8f1d14}.pass{color:#1c5c2e}.gap{color:#6b4e00}
 .bar{background:#f4f1e8;border-left:4px solid #6b4e00;padding:.6rem 1rem}code{font-size:.85em;overflow-wrap:anywhere}
@@ -217,14 +218,14 @@ def _control(f: Finding, row: Mapping[str, Any], sample: Sample) -> Markup:
     parameters = ", ".join(f"{k} = {v}" for k, v in sorted(row.get("parameters", {}).items()))
     completeness = ("proven: " if f.completeness.proven else "not proven: ") + f.completeness.how
     facts: list[tuple[object, object]] = [
-        ("Control as stated", row.get("statement", "")),
+        ("Control as stated", _stated(row)),
         ("Parameters in force", parameters or "none"),
         ("Evidence relevant to", relevant or "no framework"),
         (
             "Test",
             f"every item by {len(_attributes(f) or row.get('attributes', ()))} attributes, check {f.check_digest}",
         ),
-        ("Population", f"{f.n} items ({len(f.items) - f.n} planted): {f.query}"),
+        ("Population", f"{f.n} items ({_left_out(f)}): {f.query}"),
         ("Sources", ", ".join(f.completeness.sources)),
         ("Completeness", completeness),
         ("Population digest", tag("code", f.population_sha256)),
@@ -238,6 +239,18 @@ def _control(f: Finding, row: Mapping[str, Any], sample: Sample) -> Markup:
 
 def _attributes(f: Finding) -> list[str]:
     return sorted({a for outcomes in f.grid.values() for a in outcomes})
+
+
+def _stated(row: Mapping[str, Any]) -> str:
+    """The statement with the parameters in force in place of its braces."""
+    parameters = row.get("parameters") or {}
+    return re.sub(r"\{(\w+)\}", lambda m: str(parameters.get(m[1], m[0])), str(row.get("statement", "")))
+
+
+def _left_out(f: Finding) -> str:
+    """How many items of the population file the count leaves out, and why."""
+    planted = sum(i.drill for i in f.items)
+    return f"{planted} planted, {len(f.items) - f.n - planted} classed out"
 
 
 def _grid(f: Finding, stated: Mapping[str, Any]) -> Markup:

@@ -13,11 +13,13 @@ from affidavit.core import canonical, codec
 from affidavit.core.area import Request
 from affidavit.core.codec import Field
 from affidavit.core.errors import Invalid, NotFound
-from affidavit.core.fields import Attachment, Upload, VaultText, read_time, time_text
+from affidavit.core.fields import Attachment, Dec6, Upload, VaultText, dec6, read_time, time_text
 
 if TYPE_CHECKING:
     from affidavit.service.workspace import Workspace
 
+_DECIMAL = f"str<{get_args(Dec6)[1].regex}|{get_args(Dec6)[1].limit}>"
+_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 _INT = re.compile(r"-?(0|[1-9][0-9]{0,15})", re.ASCII)
 
 
@@ -88,10 +90,25 @@ def text_value(field: Field, texts: list[str]) -> Any:
     if schema.startswith("{") and "=" in texts[0] and not texts[0].startswith("{"):
         inner = schema[1:-1].rsplit(": ", 1)[1]
         pairs = [t.partition("=") for t in texts]
+        if len({k for k, _, _ in pairs}) != len(pairs):
+            raise Invalid(f"{field.name}: a key is given twice.", next_step="give each key once.")
         return {k: _scalar(inner, f"{field.name}.{k}", v) for k, _, v in pairs}
     if len(texts) > 1:
         raise Invalid(f"{field.name} is given {len(texts)} times.", next_step="give it once.")
     return _scalar(schema, field.name, texts[0])
+
+
+def sample(schema: str) -> str:
+    """How a value of a schema is written on the command line: ``KEY=VALUE`` for a map, JSON for an object."""
+    if not schema.startswith("{"):
+        return {"time": "2026-11-24", "bool": "true"}.get(
+            schema, schema.split("<", maxsplit=1)[0].split(">", maxsplit=1)[0]
+        )
+    if schema.count(": ") == 1 and "<" in schema.split(": ", maxsplit=1)[0]:
+        return "KEY=VALUE"
+    names = re.findall(r"(?:^\{|, )(\w+)(\??): (\S+?)(?:<|>|,|\}|$)", schema)
+    words = {"str": '"…"', "enum": '"…"', "int": "1", "bool": "true", "time": '"2026-11-24T00:00:00.000Z"'}
+    return "{" + ", ".join(f'"{n}": {words.get(k.rstrip("<>=0123456789"), "[…]")}' for n, _, k in names) + "}"
 
 
 def _scalar(schema: str, name: str, text: str) -> Any:
@@ -106,5 +123,10 @@ def _scalar(schema: str, name: str, text: str) -> Any:
             raise Invalid(f"{name}: {text!r} is neither true nor false.", next_step="write true or false.")
         return text == "true"
     if schema.startswith("{"):
-        return canonical.parse(text.encode())
+        try:
+            return canonical.parse(text.encode())
+        except Invalid as e:
+            raise Invalid(f"{name}: {e.problem}", next_step=f"write it as JSON: '{sample(schema)}'.") from None
+    if schema == _DECIMAL and _NUMBER.fullmatch(text):
+        return dec6(text)
     return text

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from affidavit.core.errors import Busy, Invalid, NotFound, Tampered
 from affidavit.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, sign_checkpoint
 from affidavit.ledger.growth import edge_root, grow, read_edge
-from affidavit.ledger.tiles import ENTRIES, WIDTH, Tile, parse_path
+from affidavit.ledger.tiles import ENTRIES, WIDTH, Tile, parse_path, width_at
 from affidavit.service.stores import Stores
 
 STEP = WIDTH * WIDTH
@@ -129,16 +129,17 @@ def _remove(stores: Stores, full: Tile) -> None:
             stores.tiles.delete(path)
 
 
-def collect_leftovers(stores: Stores) -> int:
-    """Remove partial tiles that a full one replaced, wherever a crash left them; the number removed."""
+def collect_leftovers(stores: Stores, size: int) -> int:
+    """Remove partial tiles that a full one replaced in a log of ``size``, wherever a crash left them; how many."""
     paths = list(stores.tiles.list("tile"))
     present, removed = set(paths), 0
     for path in paths:
         try:
-            full = parse_path(path).full.path
+            tile = parse_path(path)
         except Invalid:
             continue
-        if full != path and full in present:
+        replaced = tile.full != tile and tile.full.path in present
+        if replaced and width_at(tile.level, tile.index, size) == WIDTH:
             stores.tiles.delete(path)
             removed += 1
     return removed

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from affidavit.core.envelope import Draft
-from affidavit.core.errors import NotFound, Tampered
-from affidavit.core.ledger_facts import LedgerRestored
+from affidavit.core.envelope import Draft, split
+from affidavit.core.errors import AffidavitError, NotFound, Tampered
+from affidavit.core.ledger_facts import LedgerRestored, VaultDisposed
 from affidavit.ledger.checkpoint import Checkpoint
 from affidavit.ledger.fsck import verify_log
-from affidavit.ledger.growth import read_tile
 from affidavit.ledger.merkle import leaf_hash
 from affidavit.ledger.reader import TileReader
-from affidavit.ledger.tiles import ENTRIES, WIDTH, Tile, decode_bundle
 from affidavit.service import views
+from affidavit.service.bundles import bundled, extent, first_difference, unsigned_entries
 from affidavit.service.executor import Executor
-from affidavit.service.publisher import open_head, publish
+from affidavit.service.publisher import collect_leftovers, open_head, publish
 from affidavit.service.readings import Reading
 from affidavit.service.stores import Stores
 
@@ -33,35 +33,57 @@ class Reingests(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What start-up found and did: entries taken back, entries published, tables built."""
+    """What start-up found and did: entries taken back, entries published, tables built, texts erased again.
+
+    ``waiting`` are accepted entries that could not be published because the log key is lost.
+    """
 
     reingested: int
     published: int
     rebuilt: bool
+    waiting: int = 0
+    erased: int = 0
 
 
 def recover(executor: Executor) -> Recovered:
     """Run at every start. Raises ``Tampered`` when the signed head cannot be reached from what is stored."""
     stores = executor.stores
+    _sweep(stores)
     head = _head(stores)
-    taken = 0
+    signed = head.size if head else 0
+    before = stores.entries.size()
+    stop = before
+    if head is not None and before < signed:
+        stop = _reingest_signed(stores, before, head)
+    elif head is not None and before:
+        _check_join(stores, head)
     if head is not None:
-        size = stores.entries.size()
-        if size < head.size:
-            taken = _reingest(stores, size, head)
-        elif size:
-            _check_join(stores, head)
+        stop = _reingest_unsigned(stores, head, lost=before < signed) or stop
+    first = min(before, stop)
+    taken = stop - first
     rebuilt = (
         views.catch_up(stores.entries, executor.catalog)
         if not taken
         else bool(views.rebuild(stores.entries, executor.catalog))
     )
     if taken:
-        _record(executor, head.size - taken if head else 0, head.size if head else 0)
-    published = 0
-    if stores.entries.size():
-        published = publish(stores).grew
-    return Recovered(taken, published, rebuilt)
+        _record(executor, first, stop)
+    erased = _erase_again(executor)
+    published, size = 0, stores.entries.size()
+    if stores.key_lost and size > signed:
+        return Recovered(taken, 0, rebuilt, size - signed, erased)
+    if size:
+        published = publish(stores, restamp=False).grew
+        collect_leftovers(stores, size)
+    return Recovered(taken, published, rebuilt, 0, erased)
+
+
+def _sweep(stores: Stores) -> None:
+    """Remove temp files of dead processes, where the stores leave any."""
+    for store in (stores.tiles, stores.objects):
+        sweep: Callable[[], int] | None = getattr(store, "sweep", None)
+        if sweep is not None:
+            sweep()
 
 
 def _head(stores: Stores) -> Checkpoint | None:
@@ -86,32 +108,82 @@ def _head(stores: Stores) -> Checkpoint | None:
     return head
 
 
-def _reingest(stores: Stores, size: int, head: Checkpoint) -> int:
-    """Take entries ``size`` to ``head.size`` back from the bundles, once those hash to the signed head."""
-    note = stores.head.fetch(stores.origin)
-    stores.tiles.publish(note or b"")
-    report = verify_log(stores.tiles.get, lambda: stores.tiles.list(""), stores.vkeys)
+def _reingest_signed(stores: Stores, size: int, head: Checkpoint) -> int:
+    """Take entries ``size`` to ``head.size`` back from the bundles, once those hash to the signed head; its size."""
+    note = stores.head.fetch(stores.origin) or b""
+
+    def read(path: str) -> bytes:
+        return note if path == "checkpoint" else stores.tiles.get(path)
+
+    report = verify_log(read, lambda: stores.tiles.list(""), stores.vkeys, origin=stores.origin, live=True)
     if report.problems:
         first = report.problems[0]
         raise Tampered(
             f"the database has {size} entries, the signed head {head.size}, and the bundles do not verify: {first}.",
             next_step=_KEEP,
         )
-    for index, (mine, theirs) in enumerate(
-        zip(stores.entries.entries(0, size), _bundled(stores, 0, head.size), strict=False)
-    ):
-        if mine != theirs:
-            raise Tampered(f"entry {index} of the database is not that of the bundles.", next_step=_KEEP)
+    different = first_difference(stores, size, head.size)
+    if different is not None:
+        raise Tampered(f"entry {different} of the database is not that of the bundles.", next_step=_KEEP)
+    _give_back(stores, size, list(bundled(stores, size, head.size)))
+    return head.size
+
+
+def _reingest_unsigned(stores: Stores, head: Checkpoint, *, lost: bool) -> int:
+    """Take back entries that were accepted and written into bundles, then lost by the database before they were signed.
+
+    The size they reach is returned, 0 for none. A database that was restored (``lost``) leaves bundles alone
+    that do not continue it; one that stops exactly where unsigned bundles go on is refused then.
+    """
+    stop = extent(stores)
+    size = stores.entries.size()  # after the bundles: another process writes entries first
+    if size == 0 or stop <= max(size, head.size):
+        return 0
+    try:
+        bodies = unsigned_entries(stores, size, stop)
+        different = first_difference(stores, size, stop)
+        if different is not None:
+            raise Tampered(f"entry {different} is another one there.", next_step=_KEEP)
+    except AffidavitError as e:
+        if lost:
+            return 0
+        raise Tampered(
+            f"the database ends at {size}, bundles hold entries up to {stop} and do not continue it: {e.problem}",
+            next_step=_KEEP,
+        ) from None
+    _give_back(stores, size, bodies)
+    return stop
+
+
+def _give_back(stores: Stores, first: int, bodies: list[bytes]) -> None:
     store: Reingests = stores.entries  # type: ignore[assignment]
-    store.reingest(size, list(_bundled(stores, size, head.size)))
-    return head.size - size
+    store.reingest(first, bodies)
 
 
-def _bundled(stores: Stores, start: int, stop: int) -> Iterator[bytes]:
-    for number in range(start // WIDTH, -(-stop // WIDTH)):
-        width = min(WIDTH, stop - number * WIDTH)
-        entries = decode_bundle(read_tile(stores.tiles.get, Tile(ENTRIES, number, width)), width)
-        yield from entries[max(0, start - number * WIDTH) :]
+def _erase_again(executor: Executor) -> int:
+    """Erase texts that the log says were destroyed: a restored vault brings them back. How many."""
+    stores = executor.stores
+    with stores.entries.read() as tx:
+        log = Reading(tx, executor.catalog, executor.book).view("log")
+        rows = log.rows("SELECT idx FROM {meta} WHERE tag = ?", VaultDisposed.TAG)  # type: ignore[attr-defined]
+    if not rows:
+        return 0
+    present = {vault_id for vault_id, _, _, state in stores.vault.all() if state == "present"}
+    erased = 0
+    for (index,) in rows:
+        fact = executor.record(index).fact
+        if fact.vault in present and fact.vault in _sealed_by(executor, fact.entry):
+            with suppress(NotFound):
+                stores.vault.erase(fact.vault)
+                erased += 1
+    return erased
+
+
+def _sealed_by(executor: Executor, index: int) -> set[str]:
+    """The vault ids that an entry names; none if there is no such entry."""
+    for body in executor.stores.entries.entries(index, index + 1):
+        return {sealed.vault for sealed in split(body, proven=True).private.values()}
+    return set()
 
 
 def _check_join(stores: Stores, head: Checkpoint) -> None:

@@ -1,4 +1,4 @@
-"""Upkeep of the ledger itself: clock, head, periods. Key changes are in ``keys``."""
+"""Upkeep of the ledger itself: clock, head, periods. Key changes are in ``key_change``."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import is_dataclass
@@ -118,7 +119,9 @@ class Workspace:
         return self.who
 
     def as_named(self, name: str) -> Who:
-        """The principal of a name, by the operating system's word alone (recorded as ``os-user``)."""
+        """The principal of a name or id, by the operating system's word alone (recorded as ``os-user``)."""
+        if re.fullmatch(r"p-[0-9a-f]{32}", name) and self.ask("access.principal", name):
+            return Who(name, "os-user")
         asked = (self.ask("access.principal_named", v) for v in self.stores.vault.find("name", name))
         found = [p for p in asked if p]
         if len(found) != 1:

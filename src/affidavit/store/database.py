@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from affidavit.core.errors import Busy, StoreDown
+from affidavit.core.errors import Busy, NotFound, StoreDown
 from affidavit.store.connect import (
     Handle,
     Layout,
@@ -79,7 +79,7 @@ class Database:
 
     def __init__(
         self, path: Path, layout: Layout, *, hooks: Hooks | None = None, timeout_s: float = 10.0,
-        version: Version | None = None,
+        version: Version | None = None, must_exist: bool = False,
     ) -> None:  # fmt: skip
         self.path = Path(path)
         self.layout = layout
@@ -91,6 +91,8 @@ class Database:
         self._here = threading.local()
         self._unusable = ""
         self._closed = False
+        if must_exist:
+            self._refuse_absent()
         self._prepare()
 
     def _new_lock(self) -> FileLock:
@@ -319,6 +321,16 @@ class Database:
         handles = self._mine()
         with self._turn(handles):
             self._create(handles)
+
+    def _refuse_absent(self) -> None:
+        """A file that was lost is not replaced by an empty one. Raises ``NotFound`` or ``StoreDown``."""
+        step = "restore it from a backup; an empty one would hide the loss."
+        if not self.path.is_file():
+            raise NotFound(f"{self.path} is missing.", next_step=step)
+        with wrapping_os(self.path, "finding"):
+            size = self.path.stat().st_size
+        if size == 0:
+            raise StoreDown(f"{self.path} is empty.", next_step=step)
 
     def _create(self, handles: _Handles) -> None:
         with wrapping_os(self.path, "creating"), contextlib.suppress(FileExistsError):

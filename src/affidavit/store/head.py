@@ -11,7 +11,7 @@ from pathlib import Path
 from affidavit.core.errors import Busy, Invalid, StoreDown, Tampered
 from affidavit.store.connect import Layout
 from affidavit.store.database import Database
-from affidavit.store.durable import make_folder
+from affidavit.store.durable import make_folder, wrapping_os
 from affidavit.store.hooks import Hooks
 
 HEAD_LAYOUT = Layout(
@@ -53,6 +53,11 @@ class SqliteHeadStore:
             if present != old:
                 raise moved(origin)
             connection.execute(_STORE, (origin, new))
+
+    def forget(self, origin: str) -> None:
+        """Drop the head of a log whose making failed. Absent is success."""
+        with self._database.write("head.replace") as connection:
+            connection.execute("DELETE FROM head WHERE origin = ?", (check_origin(origin),))
 
     def close(self) -> None:
         """Release handles; idempotent."""
@@ -126,7 +131,10 @@ class PublishedHead:
 
     def fetch(self, origin: str) -> bytes | None:  # noqa: ARG002
         """The published checkpoint, or None."""
-        return self._checkpoint.read_bytes() if self._checkpoint.is_file() else None
+        if not self._checkpoint.is_file():
+            return None
+        with wrapping_os(self._checkpoint, "reading"):
+            return self._checkpoint.read_bytes()
 
     def replace(self, origin: str, old: bytes | None, new: bytes) -> None:  # noqa: ARG002
         """Raises ``Busy``: nothing is replaced here."""

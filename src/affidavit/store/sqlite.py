@@ -317,12 +317,15 @@ class SqliteEntryStore(SqliteEntries):
     Durable: when ``write`` exits without raising, its entries survive power loss. One writer at a time
     between threads and processes (``<path>.lock``), waited for ``timeout_s`` seconds, then ``Busy``.
     Indexes are dense from 0; triggers in the file refuse every change of an entry. ``version`` is the
-    SQLite release to choose the journal mode for (default: the one in use).
+    SQLite release to choose the journal mode for (default: the one in use). ``must_exist`` refuses to create it.
     """
 
     def __init__(
-        self, path: Path, *, hooks: Hooks | None = None, timeout_s: float = 10.0, version: Version | None = None
-    ) -> None:
-        database = Database(Path(path), ENTRY_LAYOUT, hooks=hooks, timeout_s=timeout_s, version=version)
+        self, path: Path, *, hooks: Hooks | None = None, timeout_s: float = 10.0, version: Version | None = None,
+        must_exist: bool = False,
+    ) -> None:  # fmt: skip
+        database = Database(
+            Path(path), ENTRY_LAYOUT, hooks=hooks, timeout_s=timeout_s, version=version, must_exist=must_exist
+        )
         super().__init__(database, database.path)
         self.journal = database.journal

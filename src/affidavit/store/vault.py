@@ -128,11 +128,13 @@ class SqliteRecords:
 class SqliteVault(SqliteRecords):
     """The vault in a SQLite file (0600), created when absent (``core.ports.Vault``).
 
-    Durable on return of each call; safe between threads and processes.
+    Durable on return of each call; safe between threads and processes. ``must_exist`` refuses to create it.
     """
 
-    def __init__(self, path: Path, *, hooks: Hooks | None = None, timeout_s: float = 10.0) -> None:
-        super().__init__(Database(Path(path), VAULT_LAYOUT, hooks=hooks, timeout_s=timeout_s))
+    def __init__(
+        self, path: Path, *, hooks: Hooks | None = None, timeout_s: float = 10.0, must_exist: bool = False
+    ) -> None:
+        super().__init__(Database(Path(path), VAULT_LAYOUT, hooks=hooks, timeout_s=timeout_s, must_exist=must_exist))
 
 
 def _checked(owner: str, field: str, text: str, key: bytes) -> bytes:

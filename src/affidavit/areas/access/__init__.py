@@ -23,7 +23,7 @@ AREA = Area(
         c.ProposeRules: r.propose_rules,
         c.AdoptRules: r.adopt_rules,
     },
-    queries={c.WhoCan: r.who_can, c.ShowRules: r.show_rules, c.ListGrants: r.list_grants},
+    queries={c.WhoCan: r.who_can, c.ShowRules: r.show_rules, c.ListGrants: r.list_grants, c.ListPrincipals: r.list_principals},
     measures={c.IssueKey: "affidavit.areas.access.measure:issue_key"},
     answers={
         "principal": v.principal,

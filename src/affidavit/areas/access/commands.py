@@ -134,6 +134,14 @@ class ShowRules(Query):
 
 
 @dataclass(frozen=True, slots=True)
+class ListPrincipals(Query):
+    """Every person and service, with the vault id of the name."""
+
+    verb: ClassVar[str] = "principals"
+    permission: ClassVar[str] = "access.read"
+
+
+@dataclass(frozen=True, slots=True)
 class ListGrants(Query):
     """Every grant with its state."""
 

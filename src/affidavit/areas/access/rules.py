@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from affidavit.areas.access import commands as c
@@ -138,10 +139,20 @@ def who_can(q: c.WhoCan, state: ViewTx, ctx: Ctx) -> list[dict[str, str]]:
 
 
 def show_rules(q: c.ShowRules, state: ViewTx, ctx: Ctx) -> dict[str, object]:
-    """The digest in force and the history of adoption."""
+    """The text in force as values, its digest, and the history of adoption."""
     rows = state.rows("SELECT entry, text, proposer, adopter, at FROM {adopted} ORDER BY entry")
     names = ("entry", "text", "proposer", "adopter", "at")
-    return {"in_force": ctx.rules.digest, "adopted": [dict(zip(names, row, strict=True)) for row in rows]}
+    return {
+        "in_force": ctx.rules.digest,
+        "rules": _plain(ctx.rules.body),
+        "adopted": [dict(zip(names, row, strict=True)) for row in rows],
+    }
+
+
+def list_principals(q: c.ListPrincipals, state: ViewTx, ctx: Ctx) -> list[dict[str, object]]:
+    """All principals, oldest first."""
+    rows = state.rows("SELECT id, kind, name, at FROM {principal} ORDER BY at, id")
+    return [dict(zip(("principal", "kind", "name", "since"), row, strict=True)) for row in rows]
 
 
 def list_grants(q: c.ListGrants, state: ViewTx, ctx: Ctx) -> list[dict[str, object]]:
@@ -149,6 +160,15 @@ def list_grants(q: c.ListGrants, state: ViewTx, ctx: Ctx) -> list[dict[str, obje
     rows = state.rows("SELECT * FROM {grant} ORDER BY requested, id")
     names = view.Grant.__slots__
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _plain(value: object) -> object:
+    """A value of the rules in JSON: days become text."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, (str, int, bool)) or value is None else str(value)
 
 
 def _known(principal: str, state: ViewTx) -> dict[str, str]:

@@ -14,7 +14,7 @@ from affidavit.core.findings import Facts, Item, Outcome, Period, deviation, not
 from affidavit.core.ledger_facts import LedgerOpened
 
 UNTIL = "until:"
-"""Reference of an item that says until when a deployment served in the period: its entry, Unix milliseconds."""
+"""Reference of an item: until when a load verifies a deployment for the period (its entry, Unix milliseconds)."""
 
 
 def production_artifacts(facts: Facts, period: Period) -> list[Item]:
@@ -31,12 +31,15 @@ def production_artifacts(facts: Facts, period: Period) -> list[Item]:
     found: dict[str, Item] = {}
     for n, (at, r) in enumerate(events):
         later = (t for t, o in events[n + 1 :] if o.fact.model == r.fact.model and not o.head.drill)
-        until = at if r.head.drill else next(later, period.end)
+        replaced = next(later, None)
+        until = at if r.head.drill else replaced or period.end
         if at >= period.end or (until <= period.start and at < period.start):
             continue
         new = replace(trail.item_of(r, tuple(rows.get(r.index, ()))), key=r.fact.artifact)
         if not r.head.drill:
-            new = replace(new, refs=(*new.refs, f"{UNTIL}{r.index}/{_ms(min(until, period.end))}"))
+            limit = max(period.end, at + trail.MATCH)  # deployed at the period's last minute: a day to be loaded
+            limit = min(limit, replaced) if replaced else limit
+            new = replace(new, refs=(*new.refs, f"{UNTIL}{r.index}/{_ms(limit)}"))
         old = found.get(new.key)
         found[new.key] = new if old is None else _joined(old, new)
     return list(found.values())
