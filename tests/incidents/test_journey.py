@@ -20,19 +20,21 @@ def person(ws, admin, name: str, role: str | None) -> Who:
 
 
 def test_anyone_opens_and_an_authorised_person_closes(make):
-    """Opening and linking need no role, closing does; title and note are nowhere in the log."""
+    """Opening needs no role; linking, reading and closing do. Title and note are nowhere in the log."""
     made = make()
     ws = made.workspace
     anyone, approver = person(ws, made.admin, "Anyone", None), person(ws, made.admin, "Approver", "approver")
     given = {"kind": "bias", "severity": "high", "about": ["model:employment"], "title": "canary title", "by": anyone}
     incident = ws.incidents.open(**given).facts[0].incident
-    ws.incidents.link(incident, "dataset:acs/2015", by=anyone)
+    with pytest.raises(NotAllowed):
+        ws.incidents.link(incident, "dataset:acs/2015", by=anyone)
+    ws.incidents.link(incident, "dataset:acs/2015", by=approver)
     closing = {"cause": "confirmed", "note": "canary note: a column was swapped"}
     with pytest.raises(NotAllowed):
         ws.incidents.close(incident, **closing, by=anyone)
     ws.incidents.close(incident, **closing, by=approver)
-    assert [i["state"] for i in ws.incidents.incidents(by=anyone)] == ["closed"]
-    found = ws.incidents.show(incident, by=anyone)
+    assert [i["state"] for i in ws.incidents.incidents(by=approver)] == ["closed"]
+    found = ws.incidents.show(incident, by=approver)
     assert ws.stores.vault.get(found["note"])[0] == closing["note"]
     assert not any(b"canary" in body for body in ws.stores.entries.entries(0, ws.stores.entries.size()))
     ws.publish()

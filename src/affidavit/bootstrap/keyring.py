@@ -118,6 +118,8 @@ def _settled(root: Path, stores: Stores, known: Catalog, *, mend: bool) -> Store
     fresh = file_signer(root, stores.origin, NEXT)
     _refuse_foreign(root, line, shown, present)
     pending = fresh is not None and fresh.vkey == line.last
+    if pending and stores.head.fetch(stores.origin) is None:  # moved here: the change ends once the head is adopted
+        return replace(stores, log_signer=LostSigner(line.last), earlier_vkeys=line.vkeys[:-1])
     if (pending or shown != line.last) and not mend:
         return None
     if pending and fresh is not None:

@@ -10,7 +10,7 @@ from affidavit.bootstrap import adopt_moved_head, next_log_key, open_workspace
 from affidavit.cli import show
 from affidavit.cli.parsing import Parser, common, subparsers
 from affidavit.core.envelope import Record
-from affidavit.core.errors import Invalid, NotAllowed
+from affidavit.core.errors import Invalid, NotAllowed, StoreDown
 from affidavit.core.fields import read_time
 from affidavit.service import key_change, upkeep, views
 from affidavit.service.publisher import publish
@@ -68,7 +68,13 @@ def _publish(workspace: Workspace, _given: argparse.Namespace) -> object:
     return {"size": done.size, "grew": done.grew, "checkpoint": done.checkpoint.decode()}
 
 
+def _permit_reading(workspace: Workspace) -> None:
+    """Entries and private texts are shown to signed-in principals with ``audit.read`` alone."""
+    workspace.executor.permit(workspace.known(None), "audit.read")
+
+
 def _show(workspace: Workspace, given: argparse.Namespace) -> object:
+    _permit_reading(workspace)
     record = workspace.record(given.index)
     row = show.record_row(record)
     for name, vault_id in row.get("private", {}).items():
@@ -78,6 +84,7 @@ def _show(workspace: Workspace, given: argparse.Namespace) -> object:
 
 
 def _list(workspace: Workspace, given: argparse.Namespace) -> object:
+    _permit_reading(workspace)
     sql, values = "SELECT idx FROM {meta} WHERE 1 = 1", []
     if given.tag:
         sql, values = sql + " AND tag = ?", [given.tag]
@@ -95,10 +102,14 @@ def _line(record: Record) -> dict[str, object]:
 
 
 def _receipt(workspace: Workspace, given: argparse.Namespace) -> object:
+    _permit_reading(workspace)
     proof = workspace.receipt(given.index)
-    Path(given.out).write_bytes(proof)
     entry = next(iter(workspace.stores.entries.entries(given.index, given.index + 1)))
-    Path(given.out + ".entry").write_bytes(entry)
+    try:
+        Path(given.out).write_bytes(proof)
+        Path(given.out + ".entry").write_bytes(entry)
+    except (OSError, ValueError) as e:
+        raise StoreDown(f"{given.out} cannot be written: {e}.", next_step="give the path of a new file.") from None
     return {"proof": given.out, "entry": given.out + ".entry", "check": f"affidavit verify {given.out} --vkey log.vkey"}
 
 

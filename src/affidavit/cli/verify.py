@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from affidavit.cli.parsing import Parser
-from affidavit.core.errors import NotFound
+from affidavit.core.errors import NotFound, StoreDown
 from affidavit.evidence.targets import read_limited, read_vkey
 from affidavit.evidence.trust import Trust, read_enrolled, read_trust
 from affidavit.evidence.verdict import LEVELS, Level, Report
@@ -95,7 +95,10 @@ def _enrol(args: list[str]) -> int:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(args)
     file = _enrolled_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise StoreDown(f"{file.parent} cannot be made: {e.strerror}.", next_step="set AFFIDAVIT_STATE.") from None
     kept = enrol_target(given.target, file, vkey=read_vkey(given.vkey) if given.vkey else None)
     row = {"origin": kept.origin, "vkey": kept.vkey, "kept in": str(file)}
     print(json.dumps(row, sort_keys=True) if given.json else "\n".join(f"{k}: {v}" for k, v in row.items()))

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from affidavit.core import envelope
+from affidavit.core.digest import of_bytes
 from affidavit.core.errors import AffidavitError, Invalid, NotFound, StoreDown
+from affidavit.core.fields import Attachment
+from affidavit.evidence import shape
 from affidavit.evidence.trust import Enrolled, Trust
 from affidavit.evidence.verdict import Level, Notebook, Report
 from affidavit.ledger.fields import shown
-from affidavit.ledger.fsck import LogReport, verify_log
+from affidavit.ledger.fsck import LogReport, OnEntry, verify_log
 from affidavit.ledger.keys import VerifierKey, parse_vkey
 from affidavit.ledger.listing import Problem
 from affidavit.ledger.merkle import leaf_hash
 from affidavit.ledger.notes import MAX_NOTE_BYTES, parse_note
 from affidavit.ledger.proofs import PROOF_HEADER, parse_receipt
+from affidavit.ledger.succession import follow
 from affidavit.ledger.tiles import MAX_ENTRY_BYTES
 
 MAX_FILE = 256 * (MAX_ENTRY_BYTES + 2)
@@ -81,10 +86,25 @@ def verify_log_dir(
     keys: list[str | VerifierKey] = [*vkeys, *trust.log_keys, *([mine.vkey] if mine else [])]
     pinned = bool(keys)
     held = against if against is not None or mine is None else mine.note
-    report = verify_log(
-        partial(_read, root), partial(_paths, root, book), keys or _key_beside(root), against=held,
-        accepted=tuple(accepted), live=live, origin=origin,
-    )  # fmt: skip
+    turns = _Turns(stated)
+
+    def check(trusted: Sequence[str | VerifierKey], on_entry: OnEntry | None) -> LogReport:
+        return verify_log(
+            partial(_read, root), partial(_paths, root), trusted, against=held, accepted=tuple(accepted), live=live,
+            origin=origin, on_entry=on_entry,
+        )  # fmt: skip
+
+    keys = keys or _key_beside(root)
+    report = check(keys, turns.take)
+    _check_files(root, book)
+    followed = turns.follow(root, keys) if report.checkpoint is None else None
+    if followed:
+        report = check([*keys, followed], None)
+        book.notes.append(f"the log was rotated from the key given to {followed}")
+    elif report.checkpoint is None and turns.changes:
+        index = turns.changes[-1][0]
+        book.flaw("key", "checkpoint", index,
+                  f"the log was rotated to another key at entry {index}; give the new key or the package")  # fmt: skip
     book.problems += report.problems
     if trust.wants_witnesses:
         book.flaw("witness", "checkpoint", None, "the policy asks for witnesses; this release verifies no cosignature")
@@ -113,18 +133,67 @@ def _read(root: Path, path: str) -> bytes:
     return read_limited(root / path, MAX_NOTE_BYTES + 1 if path == "checkpoint" else MAX_FILE)
 
 
-def _paths(root: Path, book: Notebook) -> list[str]:
-    """Every file below the folder; links are not followed, and are problems."""
-    found = []
+class _Turns:
+    """Collects the key changes among the entries of one of our logs; foreign entries say nothing."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self.changes: list[tuple[int, Attachment]] = []
+
+    def take(self, index: int, body: bytes) -> None:
+        """Look at the next entry."""
+        if index and b'"ledger.key_r' not in body:
+            return
+        with suppress(AffidavitError):
+            raw = envelope.split(body)
+            statement = shape.statement(raw)
+            if statement is not None and raw.head.log == self._origin:
+                self.changes.append((index, statement))
+
+    def follow(self, root: Path, trusted: Sequence[str | VerifierKey]) -> str | None:
+        """The last key, if the statements beside the log lead to it from a trusted one by rotations alone."""
+        notes = []
+        with suppress(AffidavitError):
+            for _, statement in self.changes:
+                name = statement.digest.removeprefix("sha256:")
+                body = read_limited(root.absolute().parent / "objects" / "sha256" / name[:2] / name[2:], MAX_NOTE_BYTES)
+                if of_bytes(body) != statement.digest:
+                    return None
+                notes.append(body)
+        for key in trusted if len(notes) == len(self.changes) else ():
+            vkey = key if isinstance(key, str) else key.vkey
+            for start in range(len(notes)):
+                with suppress(AffidavitError):
+                    return follow(self._origin, vkey, notes[start:])[-1].vkey
+        return None
+
+
+def _paths(root: Path) -> list[str]:
+    """Every file below the folder but those of writers under way; links are not followed."""
+    return [path for path, link in _walk(root) if not link and not _is_temp(path)]
+
+
+def _check_files(root: Path, book: Notebook) -> None:
+    """Links are problems; what a killed writer left is worth a note."""
+    for path, link in _walk(root):
+        if link:
+            book.flaw("unexpected", path, None, "a log has no links")
+        elif _is_temp(path):
+            book.notes.append(f"{path} was left by a writer that was stopped, or is just being written")
+
+
+def _is_temp(path: str) -> bool:
+    return path.rsplit("/", 1)[-1].startswith(".tmp-")
+
+
+def _walk(root: Path) -> Iterator[tuple[str, bool]]:
+    """Files and links below the folder: (path, whether it is a link)."""
     for folder, folders, files in os.walk(root):
         for name in sorted((*folders, *files)):
             path = Path(folder, name)
-            relative = path.relative_to(root).as_posix()
-            if path.is_symlink():
-                book.flaw("unexpected", relative, None, "a log has no links")
-            elif name in files:
-                found.append(relative)
-    return found
+            link = path.is_symlink()
+            if link or name in files:
+                yield path.relative_to(root).as_posix(), link
 
 
 def _loose(report: LogReport) -> tuple[str, ...]:

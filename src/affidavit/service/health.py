@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from affidavit.core import envelope
 from affidavit.core.fields import time_text
 from affidavit.service.publisher import open_head
 from affidavit.service.readings import Reading
@@ -28,9 +29,11 @@ def examine(
     settings = read_settings(root)
     return [
         *_ledger(workspace, found),
-        _anchor(settings),
+        _log_key(workspace, found),
+        _anchor(root, settings, workspace),
         _head(root, settings.head),
         *_keys(root),
+        _vault(workspace),
         _disk(root),
         _sqlite(),
         _reactions(workspace),
@@ -47,13 +50,35 @@ def _ledger(workspace: Workspace, found: Recovered) -> list[Row]:
         rows.append(
             ("recovery", "weak", f"{found.reingested} entries were taken back from the bundles: was a backup restored?")
         )
+    if found.erased:
+        rows.append(
+            ("recovery", "weak", f"{found.erased} destroyed texts were back and were erased again: an old vault?")
+        )
     if stores.clock.kind == "simulated":
         rows.append(("clock", "weak", "simulated: nothing of this log is evidence of real operation"))
     return rows
 
 
-def _anchor(settings: Any) -> Row:
+def _log_key(workspace: Workspace, found: Recovered) -> Row:
+    if workspace.stores.key_lost:
+        return (
+            "log key",
+            "bad",
+            f"lost: {found.waiting} accepted entries are not published; affidavit log recover-key --recovery-key-file FILE",
+        )
+    return ("log key", "ok", workspace.stores.log_signer.vkey)
+
+
+def _anchor(root: Path, settings: Any, workspace: Workspace) -> Row:
     if settings.timestamp_url:
+        head = workspace.stores.head.fetch(workspace.stores.origin)
+        size = open_head(workspace.stores, head).checkpoint.size if head else 0
+        if not (root / "timestamps" / f"{size}.tsr").is_file():
+            return (
+                "anchor",
+                "weak",
+                f"the checkpoint of size {size} has no stamp of {settings.timestamp_url}: publish again",
+            )
         return ("anchor", "ok", f"checkpoints are stamped by {settings.timestamp_url}")
     return (
         "anchor",
@@ -70,11 +95,30 @@ def _head(root: Path, head: Path) -> Row:
 
 def _keys(root: Path) -> list[Row]:
     rows: list[Row] = []
-    for path in sorted((root / "keys").iterdir()):
+    for path in sorted((root / "keys").glob("*.key")):
         mode = path.stat().st_mode & 0o777
         if os.name == "posix" and mode & 0o077:
             rows.append(("keys", "bad", f"{path.name} has mode {mode:04o}: chmod 600 it"))
     return rows or [("keys", "ok", "readable by their owner alone")]
+
+
+def _vault(workspace: Workspace) -> Row:
+    """Every text that an entry names is known to the vault, if only as erased."""
+    stores = workspace.stores
+    known = {vault_id for vault_id, *_ in stores.vault.all()}
+    named = [
+        (index, sealed.vault)
+        for index, body in enumerate(stores.entries.entries(0, stores.entries.size()))
+        for sealed in envelope.split(body, proven=True).private.values()
+    ]
+    lost = [index for index, vault_id in named if vault_id not in known]
+    if lost:
+        return (
+            "vault",
+            "bad",
+            f"{len(lost)} of {len(named)} texts are missing, first of entry {lost[0]}: restore vault.db",
+        )
+    return ("vault", "ok", f"all {len(named)} texts of entries are known")
 
 
 def _disk(root: Path) -> Row:
