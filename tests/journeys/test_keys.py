@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from affidavit.bootstrap import adopt_moved_head, memory_entries, next_log_key, open_for_inspection, open_recovered
-from affidavit.bootstrap import keyring, open_workspace
+from affidavit.bootstrap import (
+    adopt_moved_head,
+    keyring,
+    memory_entries,
+    next_log_key,
+    open_for_inspection,
+    open_recovered,
+    open_workspace,
+)
 from affidavit.bootstrap.packaging import write_package
 from affidavit.cli.main import main
 from affidavit.core.area import Who
@@ -18,7 +25,7 @@ from affidavit.evidence.targets import verify_log_dir
 from affidavit.evidence.verify import verify_package
 from affidavit.ledger.checkpoint import open_checkpoint, sign_checkpoint
 from affidavit.ledger.keys import Ed25519Signer
-from affidavit.ledger.succession import Rotation, follow, sign_recovery, sign_rotation, Recovery, KeyTerm
+from affidavit.ledger.succession import KeyTerm, Recovery, Rotation, follow, sign_recovery, sign_rotation
 from affidavit.service import key_change
 from affidavit.service.health import examine
 from affidavit.service.inspection import inspect
@@ -150,7 +157,9 @@ def test_two_rotations_at_once(make, clock, tmp_path):
         key_change.rotate(other, *theirs, made.admin)
     with pytest.raises(Busy):
         theirs_late, install = theirs
-        keyring.installer(root, Ed25519Signer(made.workspace.stores.origin, b"z" * 32), theirs_late.vkey.split("+")[0])()
+        keyring.installer(
+            root, Ed25519Signer(made.workspace.stores.origin, b"z" * 32), theirs_late.vkey.split("+")[0]
+        )()
     assert tags(made.workspace).count("ledger.key_rotated") == 1
 
 

@@ -169,7 +169,11 @@ def test_temp_files_of_the_dead_are_swept_and_noted(make, clock, tmp_path):
 
     make().workspace.close()
     root = tmp_path / "ws"
-    left = [root / "log" / ".tmp-1", root / "log" / "tile" / "entries" / ".tmp-2", root / "objects" / "sha256" / ".tmp-3"]
+    left = [
+        root / "log" / ".tmp-1",
+        root / "log" / "tile" / "entries" / ".tmp-2",
+        root / "objects" / "sha256" / ".tmp-3",
+    ]
     for path in left:
         path.write_bytes(b"part")
     report = verify_log_dir(root / "log")
@@ -266,7 +270,9 @@ def test_a_destroyed_text_that_is_back_is_found_and_erased_again(make, clock, tm
     assert found.erased == 1
     assert ws.text(vault) is None
     assert flaws(ws) == []
-    assert any(what == "recovery" and "erased again" in says for what, _, says in examine(ws, root, read_settings, found))
+    assert any(
+        what == "recovery" and "erased again" in says for what, _, says in examine(ws, root, read_settings, found)
+    )
     assert open_recovered(root, clock=clock)[1].erased == 0
 
 
@@ -334,7 +340,9 @@ def test_what_is_shown_once_is_not_in_the_repr(make):
     assert made.recovery_secret not in repr(made)
 
 
-@pytest.mark.parametrize("text", ["head = 3\n", "[head]\nfolder = 3\n", "timestamps = []\n", "[timestamps]\nurl = 3\n", "[head]\nx = ''\n"])
+@pytest.mark.parametrize(
+    "text", ["head = 3\n", "[head]\nfolder = 3\n", "timestamps = []\n", "[timestamps]\nurl = 3\n", "[head]\nx = ''\n"]
+)
 def test_settings_of_a_wrong_kind_are_told(make, clock, tmp_path, text):
     """Tables and texts are checked."""
     make().workspace.close()
@@ -461,7 +469,9 @@ def answer_to(body: bytes, nonce: int, status: int = 0) -> bytes:
     """What an authority says that signs nothing: status, and a token with imprint and nonce."""
     import hashlib
 
-    token = der(0x30, b"\x04\x20" + hashlib.sha256(body).digest() + der(0x02, nonce.to_bytes(nonce.bit_length() // 8 + 1)))
+    token = der(
+        0x30, b"\x04\x20" + hashlib.sha256(body).digest() + der(0x02, nonce.to_bytes(nonce.bit_length() // 8 + 1))
+    )
     return der(0x30, der(0x30, der(0x02, bytes([status]))) + token)
 
 

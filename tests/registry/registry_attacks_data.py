@@ -143,6 +143,8 @@ def loaded_after_the_period(s):
 
 
 def same_bytes_by_another_name(s):
+    at = next(r for r in s.records if isinstance(r.fact, lin.DatasetRegistered))
+    s.add(replace(at.fact, dataset="other"), ("dataset:other/1",), p.AUTHOR)
     _after_run(s, lambda f: replace(f, inputs=(lin.Input("dataset:other/1", "training", digest(2), 1),)))
 
 

@@ -24,7 +24,13 @@ from affidavit.service.sealing import new_id
 from affidavit.service.views import compare
 
 ENVIRONMENT = "sha256:" + "5e" * 32
-PEOPLE = {"engineer": "engineer", "approver": "approver", "operator": "engineer", "on-call": "oncall", "guest": "auditor"}
+PEOPLE = {
+    "engineer": "engineer",
+    "approver": "approver",
+    "operator": "engineer",
+    "on-call": "oncall",
+    "guest": "auditor",
+}
 MINUTE = timedelta(minutes=1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from affidavit.areas.fairness.events import FairThreshold
 from affidavit.areas.lineage.events import Input, Split
 from affidavit.areas.registry.events import Range, Threshold
+from affidavit.core import canonical
 from affidavit.demo import inputs, rules
 from affidavit.demo import model as science
 from affidavit.demo.stage import Stage
@@ -165,6 +167,15 @@ def evaluate(stage: Stage, version: str, *, fairness: bool = True) -> Any:
             f"{version} TPR difference by {groups}: {verdict.value} [{verdict.low}, {verdict.high}], bound {verdict.bound}: {verdict.verdict}",
         )
     return assessed
+
+
+def false_positives(stage: Stage, assessed: Any) -> str:
+    """The false positive rate of people with a disability, from the table that the assessment left in the record."""
+    with stage.ws.stores.objects.open(assessed.facts[-1].table.digest) as source:
+        rows = canonical.parse(source.read())["rows"]
+    wanted = {"kind": "group", "metric": "fpr", "attributes": ["DIS"], "labels": ["1"]}
+    row = next(r for r in rows if all(r.get(k) == v for k, v in wanted.items()))
+    return f"{Decimal(row['value']):.0%}"
 
 
 def promote(stage: Stage, version: str, *, by: str = "operator") -> Any:

@@ -49,7 +49,7 @@ def first_model(stage: Stage) -> None:
     """The first model meets its performance plan and fails the fairness plan: the gate refuses it."""
     stage.chapter("2025-01-13", "The first model")
     number = c.train_and_register(stage, "employment", science.FIRST, "employment-first")
-    c.evaluate(stage, f"employment/{number}")
+    stage.ids["fpr"] = c.false_positives(stage, c.evaluate(stage, f"employment/{number}"))
     stage.refused(
         lambda: stage.ws.registry.promote(f"employment/{number}", to="staging", by=stage.who["operator"]),
         f"employment/{number} into staging",
@@ -62,12 +62,13 @@ def mended_model(stage: Stage) -> None:
     ws, engineer = stage.ws, stage.who["engineer"]
     number = c.train_and_register(stage, "employment", science.MENDED, "employment-mended")
     version = f"employment/{number}"
-    c.evaluate(stage, version)
+    assessed = c.evaluate(stage, version)
+    before, after = stage.ids["fpr"], c.false_positives(stage, assessed)
     stage.say(
-        "             the price: people with a disability who are not employed are now taken for employed more often;"
+        f"             the price: of people with a disability without work, {after} are now taken for employed ({before} before);"
     )
     stage.say(
-        "             the plan promised equal opportunity (TPR) and nothing about FPR, so the full table is part of the record"
+        "             the plan promised equal opportunity (TPR) and nothing about that: the full table is part of the record"
     )
     stage.done(
         ws.registry.promote(version, to="staging", by=stage.who["operator"]),
@@ -273,7 +274,9 @@ def package(stage: Stage) -> None:
     body[len(body) // 2] ^= 1
     flipped.write_bytes(bytes(body))
     broken = verify_package(flipped, vkeys=[vkey])
-    stage.say(f"  one byte flipped at {len(body) // 2}: {len(broken.problems)} problems, first: {broken.problems[0]}")
+    places = sorted(str(p) for p in broken.problems if p.index is not None) or [str(broken.problems[0])]
+    stage.say(f"  byte {len(body) // 2} flipped: verification fails, {len(broken.problems)} problems, among them:")
+    stage.say(f"    {places[0][:150]}")
     stage.say("\nLook further:")
     name = stage.root.name
     for line in (
