@@ -88,7 +88,11 @@ def run(area: str, args: list[str]) -> int:
             options["command_id"] = given.command_id
         for field in plan(cls).fields:
             value = values.get(field.name)
-            if field.says.startswith("a principal id") and isinstance(value, str) and not value.startswith(("p-", "policy:")):
+            if (
+                field.says.startswith("a principal id")
+                and isinstance(value, str)
+                and not value.startswith(("p-", "policy:"))
+            ):
                 values[field.name] = workspace.as_named(value).principal
         found = workspace.do(request_of(workspace, cls, values), **options)
         _print(found, workspace, as_json=given.json or getattr(cls, "document", False))

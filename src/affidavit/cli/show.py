@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from affidavit.service.rows import done_row, record_row
 
 __all__ = ["done_row", "named", "print_done", "print_json", "print_value", "record_row"]
 VAULT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+LAST_COLUMN = 30
 PRINCIPAL = re.compile(r"p-[0-9a-f]{32}")
 
 
@@ -82,15 +84,25 @@ def _cell(value: Any) -> str:
 
 
 def _table(rows: list[dict[str, Any]], indent: str) -> None:
+    """Rows as a table; its last column is wrapped, and what is wider still becomes one block a row."""
     names = list(dict.fromkeys(k for row in rows for k in row))
     cells = [[_cell(row.get(n)) for n in names] for row in rows]
     widths = [max(len(n), *(len(c[i]) for c in cells)) for i, n in enumerate(names)]
-    if len(indent) + sum(widths) + 2 * len(widths) > shutil.get_terminal_size((100, 24)).columns:
-        for number, row in enumerate(cells):
-            if number:
-                print()
-            for name, text in zip(names, row, strict=True):
-                print(f"{indent}{name}: {text}")
+    left = shutil.get_terminal_size((100, 24)).columns - len(indent) - sum(widths[:-1]) - 2 * len(widths[:-1])
+    if left < min(widths[-1], LAST_COLUMN):
+        _blocks(names, cells, indent)
         return
     for line in [names, *cells]:
-        print(indent + "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip())
+        start = indent + "".join(text.ljust(w + 2) for text, w in zip(line[:-1], widths[:-1], strict=True))
+        wrapped = textwrap.wrap(line[-1], left, break_long_words=False, break_on_hyphens=False) or [""]
+        for number, part in enumerate(wrapped):
+            print(((start if number == 0 else " " * len(start)) + part).rstrip())
+
+
+def _blocks(names: list[str], cells: list[list[str]], indent: str) -> None:
+    for number, row in enumerate(cells):
+        if number:
+            print()
+        for name, text in zip(names, row, strict=True):
+            if text:
+                print(f"{indent}{name}: {text}")

@@ -140,6 +140,7 @@ def no_text(vault_id: str) -> str | None:
 class Ctx:
     """What a rule may know beside the command and its own area's tables. Nothing else: no clock, no IO.
 
+    ``log`` is the origin of the log, for documents that must say so when it is simulated.
     ``text`` gives queries the words behind a vault id, None when erased; rules get none.
     """
 
@@ -153,6 +154,7 @@ class Ctx:
     gate: Mapping[str, Mapping[str, Outcome]] = field(default_factory=dict)
     gate_digest: str = ""
     drill: bool = False
+    log: str = ""
     text: Callable[[str], str | None] = no_text
 
 

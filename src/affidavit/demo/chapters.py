@@ -18,8 +18,8 @@ from affidavit.demo.stage import Stage
 from affidavit.service.sealing import new_id
 
 ORIGIN = "https://www.census.gov/programs-surveys/acs/microdata.html#pums-1-year-massachusetts"
-CODE = "git:5f0c2d7a9b"
-ENVIRONMENT = "sha256:" + "5e" * 32
+CODE = inputs.code_revision()
+ENVIRONMENT = inputs.environment_digest()
 PERFORMANCE = (Threshold("auc", "at-least", "0.700000"), Threshold("accuracy", "at-least", "0.750000"))
 FAIRNESS = (
     FairThreshold("tpr", ("DIS",), "difference", "at-most", "0.100000", 100),

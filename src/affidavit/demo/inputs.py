@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,17 @@ def write_model(folder: Path, name: str, trained: science.Trained) -> Path:
     path = folder / f"{name}.txt"
     path.write_text(trained.text, "utf-8")
     return path
+
+
+def code_revision() -> str:
+    """The training code, by the digest of its source."""
+    return "source:" + file_digest(Path(science.__file__)).removeprefix("sha256:")[:16]
+
+
+def environment_digest() -> str:
+    """``sha256:<hex>`` over the installed versions that training depends on."""
+    lines = "".join(f"{name}=={metadata.version(name)}\n" for name in ("lightgbm", "numpy", "pyarrow"))
+    return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:

@@ -139,7 +139,7 @@ class Workspace:
             rules = reading.rules()
             area = self.catalog.area_of(type(query)).name
             ask = reading.asker(type(query))
-            ctx = Ctx(who, now, tx.size(), rules, (), ask, reading.rules_at, text=self.text)
+            ctx = Ctx(who, now, tx.size(), rules, (), ask, reading.rules_at, log=self.stores.origin, text=self.text)
             if hasattr(query, "candidate"):
                 from dataclasses import replace
 

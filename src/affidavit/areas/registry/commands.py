@@ -392,6 +392,7 @@ class Bom(Query):
     """The bill of materials of a version: CycloneDX 1.6 JSON with model card and datasets."""
 
     verb: ClassVar[str] = "bom"
+    document: ClassVar[bool] = True
     permission: ClassVar[str] = "registry.read"
     asks: ClassVar[tuple[str, ...]] = Show.asks
     version: VersionRef

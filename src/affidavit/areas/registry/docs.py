@@ -151,12 +151,14 @@ def _operation(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _drill(x: Mapping[str, Any]) -> str:
-    return f"{x['took_ms']} ms of {x['objective_ms']}: {'passed' if x['passed'] else 'failed'}"
+    took = f"{x['took_ms']} ms" if x["took_ms"] else "not timed by a clock that stood still, objective"
+    return f"{took} of {x['objective_ms']} ms: {'passed' if x['passed'] else 'failed'}"
 
 
-def card_markdown(facts: Mapping[str, Any], texts: Texts | None = None) -> str:
+def card_markdown(facts: Mapping[str, Any], texts: Texts | None = None, *, simulated: bool = False) -> str:
     """A Markdown card with Hugging Face front matter (``model-index`` holds the service's own measurements)."""
     lines = [*_front_matter(facts), "", f"# {facts['version']['name']}", "", _ORIGIN]
+    lines += ["", f"**{_SIMULATED}**"] if simulated else []
     for title, terms in sections(facts, texts or {}):
         lines += ["", f"## {title}", ""]
         lines += [f"- **{_plain(term)}**: {_plain(words)}" for term, words in terms]
@@ -164,6 +166,13 @@ def card_markdown(facts: Mapping[str, Any], texts: Texts | None = None) -> str:
 
 
 _ORIGIN = "Generated from the ledger; what it does not hold is unknown."
+_SIMULATED = "Simulated clock: times are invented, and nothing here is evidence of operation."
+_STYLE = """
+body{font:15px/1.5 Georgia,serif;color:#1a1a1a;max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1,h2{font-family:Helvetica,Arial,sans-serif}h2{border-bottom:2px solid #1a1a1a;margin-top:2rem}
+dl{display:grid;grid-template-columns:14rem 1fr;gap:.3rem 1rem}dt{color:#555}dd{margin:0;overflow-wrap:anywhere}
+.bar{background:#f4f1e8;border-left:4px solid #6b4e00;padding:.6rem 1rem;color:#8f1d14;font-weight:bold}
+"""
 _MARKDOWN = str.maketrans({c: "\\" + c for c in "\\`*_[]<>#|"})
 
 
@@ -189,12 +198,13 @@ def _front_matter(facts: Mapping[str, Any]) -> list[str]:
     return [*lines, "---"]
 
 
-def card_html(facts: Mapping[str, Any], texts: Texts | None = None) -> str:
+def card_html(facts: Mapping[str, Any], texts: Texts | None = None, *, simulated: bool = False) -> str:
     """The same card as one HTML page; every word is escaped, no script, no outside reference."""
     e = html.escape
     name = e(facts["version"]["name"])
-    parts = [f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title></head><body>']
-    parts += [f"<h1>{name}</h1><p>{e(_ORIGIN)}</p>"]
+    head = f'<meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style>'
+    parts = [f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{name}</h1><p>{e(_ORIGIN)}</p>']
+    parts += [f'<p class="bar">{e(_SIMULATED)}</p>'] if simulated else []
     for title, terms in sections(facts, texts or {}):
         rows = "".join(f"<dt>{e(term)}</dt><dd>{e(words)}</dd>" for term, words in terms)
         parts.append(f"<h2>{e(title)}</h2><dl>{rows}</dl>")

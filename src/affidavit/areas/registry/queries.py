@@ -145,7 +145,8 @@ def card(q: c.Card, state: ViewTx, ctx: Ctx) -> str:
     facts = show(c.Show(q.version), state, ctx)
     system = facts.get("system") or {}
     texts = {v: ctx.text(v) or "erased" for k in ("purpose", "tier_reason", "people") if (v := system.get(k))}
-    return docs.card_html(facts, texts) if q.form == "html" else docs.card_markdown(facts, texts)
+    shown = docs.card_html if q.form == "html" else docs.card_markdown
+    return shown(facts, texts, simulated=ctx.log.endswith("/simulated"))
 
 
 def bom(q: c.Bom, state: ViewTx, ctx: Ctx) -> dict[str, Any]:
