@@ -399,3 +399,25 @@ def test_a_foreign_key_file_is_refused(make, clock, tmp_path):
     create_key(tmp_path / "ws" / "keys" / "log.key")
     with pytest.raises(Tampered, match="log.key"):
         open_workspace(tmp_path / "ws", clock=clock)
+
+
+def test_the_command_repeated_after_a_crash_ends_the_change_and_begins_no_other(make, tmp_path, monkeypatch, capsys):
+    """`log rotate-key` after a crash finishes what was begun; only the next one rotates again."""
+    import json
+
+    made = make(admin="Root")
+    signer, install = next_log_key(tmp_path / "ws")
+    with monkeypatch.context() as patch:
+        plant(patch, "affidavit.service.key_change.conclude", 1)
+        with pytest.raises(Crash):
+            key_change.rotate(made.workspace, signer, install, made.admin)
+    made.workspace.close()
+    command = ["log", "rotate-key", "--workspace", str(tmp_path / "ws"), "--as", "Root", "--json"]
+    assert main(command) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert (first["log_key"], "finished" in first) == (signer.vkey, True)
+    assert main(command) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert second["log_key"] != signer.vkey
+    assert "finished" not in second
+    assert main(["verify", str(tmp_path / "ws")]) == 0

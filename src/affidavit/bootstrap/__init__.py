@@ -10,10 +10,10 @@ from affidavit.bootstrap.opening import (
     open_workspace,
     read_settings,
 )
-from affidavit.bootstrap.upkeep import adopt_moved_head, next_log_key
+from affidavit.bootstrap.upkeep import adopt_moved_head, next_log_key, pending_log_key
 from affidavit.store.clock import SimulatedClock
 
 __all__ = [
     "Created", "Settings", "SimulatedClock", "adopt_moved_head", "init", "load_model", "memory_entries", "next_log_key",
-    "open_for_inspection", "open_recovered", "open_workspace", "read_settings",
+    "open_for_inspection", "open_recovered", "open_workspace", "pending_log_key", "read_settings",
 ]  # fmt: skip

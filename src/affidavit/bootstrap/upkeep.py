@@ -32,6 +32,13 @@ def next_log_key(path: str | Path) -> tuple[FileSigner, Any]:
     return signer, installer(root, signer, settings.origin)
 
 
+def pending_log_key(path: str | Path) -> str | None:
+    """The verifier key of a next log key that lies ready, perhaps from a change that was interrupted; or None."""
+    root = Path(path).absolute()
+    signer = file_signer(root, read_settings(root).origin, NEXT)
+    return signer.vkey if signer else None
+
+
 def adopt_moved_head(path: str | Path, by: str | None) -> int:
     """Take the published checkpoint of a moved workspace as head; the size adopted."""
     from affidavit.service.upkeep import adopt_head

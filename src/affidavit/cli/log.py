@@ -6,13 +6,14 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from affidavit.bootstrap import adopt_moved_head, next_log_key, open_workspace
+from affidavit.bootstrap import adopt_moved_head, next_log_key, open_workspace, pending_log_key
 from affidavit.cli import show
 from affidavit.cli.parsing import Parser, common, subparsers
 from affidavit.core.envelope import Record
 from affidavit.core.errors import Invalid, NotAllowed, StoreDown
 from affidavit.core.fields import read_time
 from affidavit.service import key_change, upkeep, views
+from affidavit.service.key_line import change_to
 from affidavit.service.publisher import publish
 from affidavit.service.readings import Reading
 from affidavit.service.workspace import Workspace
@@ -54,9 +55,10 @@ def run(_name: str, args: list[str]) -> int:
     if given.action is _adopt:
         result: object = {"adopted size": adopt_moved_head(given.workspace, given.by)}
     else:
+        pending = pending_log_key(given.workspace) if given.action in (_rotate, _recover) else None
         workspace = open_workspace(given.workspace, by=given.by)
         try:
-            result = given.action(workspace, given)
+            result = _finished(workspace, pending) or given.action(workspace, given)
         finally:
             workspace.close()
     (show.print_json if given.json else show.print_value)(result)
@@ -121,6 +123,15 @@ def _retry(workspace: Workspace, _given: argparse.Namespace) -> object:
     done = workspace.executor.reactions.retry()
     publish(workspace.stores)
     return {"went through": done}
+
+
+def _finished(workspace: Workspace, pending: str | None) -> object:
+    """The interrupted key change that opening the workspace ended just now, or None: it is not begun again."""
+    if pending is None or workspace.stores.log_signer.vkey != pending:
+        return None
+    workspace.executor.permit(workspace.known(None), "log.admin")
+    record = change_to(workspace.stores, workspace.catalog, pending)
+    return {"entry": record.index if record else None, "log_key": pending, "finished": "a change that was interrupted"}
 
 
 def _rotate(workspace: Workspace, given: argparse.Namespace) -> object:

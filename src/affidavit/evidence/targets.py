@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from affidavit.evidence import shape
 from affidavit.evidence.trust import Enrolled, Trust
 from affidavit.evidence.verdict import Level, Notebook, Report
 from affidavit.ledger.fields import shown
-from affidavit.ledger.fsck import LogReport, OnEntry, verify_log
+from affidavit.ledger.fsck import LogReport, verify_log
 from affidavit.ledger.keys import VerifierKey, parse_vkey
 from affidavit.ledger.listing import Problem
 from affidavit.ledger.merkle import leaf_hash
@@ -86,25 +86,12 @@ def verify_log_dir(
     keys: list[str | VerifierKey] = [*vkeys, *trust.log_keys, *([mine.vkey] if mine else [])]
     pinned = bool(keys)
     held = against if against is not None or mine is None else mine.note
-    turns = _Turns(stated)
-
-    def check(trusted: Sequence[str | VerifierKey], on_entry: OnEntry | None) -> LogReport:
-        return verify_log(
-            partial(_read, root), partial(_paths, root), trusted, against=held, accepted=tuple(accepted), live=live,
-            origin=origin, on_entry=on_entry,
-        )  # fmt: skip
-
-    keys = keys or _key_beside(root)
-    report = check(keys, turns.take)
+    check = partial(
+        verify_log, partial(_read, root), partial(_paths, root), against=held, accepted=tuple(accepted), live=live,
+        origin=origin,
+    )  # fmt: skip
     _check_files(root, book)
-    followed = turns.follow(root, keys) if report.checkpoint is None else None
-    if followed:
-        report = check([*keys, followed], None)
-        book.notes.append(f"the log was rotated from the key given to {followed}")
-    elif report.checkpoint is None and turns.changes:
-        index = turns.changes[-1][0]
-        book.flaw("key", "checkpoint", index,
-                  f"the log was rotated to another key at entry {index}; give the new key or the package")  # fmt: skip
+    report = _followed(check, keys or _key_beside(root), root, stated, book)
     book.problems += report.problems
     if trust.wants_witnesses:
         book.flaw("witness", "checkpoint", None, "the policy asks for witnesses; this release verifies no cosignature")
@@ -131,6 +118,24 @@ def _key_beside(root: Path) -> list[str | VerifierKey]:
 
 def _read(root: Path, path: str) -> bytes:
     return read_limited(root / path, MAX_NOTE_BYTES + 1 if path == "checkpoint" else MAX_FILE)
+
+
+def _followed(
+    check: Callable[..., LogReport], keys: Sequence[str | VerifierKey], root: Path, origin: str, book: Notebook
+) -> LogReport:
+    """The report with the keys given or, when they signed no more, with the one that they were rotated to."""
+    turns = _Turns(origin)
+    report = check(keys, on_entry=turns.take)
+    if report.checkpoint is not None or not turns.changes:
+        return report
+    present = turns.follow(root, keys)
+    if present is not None:
+        book.notes.append(f"the log was rotated from the key given to {present}")
+        return check([*keys, present])
+    index = turns.changes[-1][0]
+    detail = f"the log was rotated to another key at entry {index}; give the new key or the package"
+    book.flaw("key", "checkpoint", index, detail)
+    return report
 
 
 class _Turns:
