@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from affidavit.core.errors import Invalid
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Help at a fixed width: asking for the terminal's would load ``shutil`` and its compressors at every start."""
+
+    def __init__(self, prog: str) -> None:
+        columns = os.environ.get("COLUMNS", "")
+        super().__init__(prog, width=int(columns) if columns.isdecimal() and len(columns) < 4 else 100)
+
+
 class Parser(argparse.ArgumentParser):
     """An ``argparse`` parser whose errors are ``Invalid`` (exit code 2, one form for all)."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.setdefault("formatter_class", _Formatter)
+        super().__init__(*args, **options)
 
     def error(self, message: str) -> NoReturn:
         raise Invalid(f"{self.prog}: {message}.", next_step=f"`{self.prog} --help` shows the options.")

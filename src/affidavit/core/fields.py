@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated
 
 from affidavit.core.errors import Invalid
@@ -177,11 +176,13 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
-def dec6(value: float | str | Decimal) -> str:
+def dec6(value: object) -> str:
     """The decimal string with six places, rounded half to even; never ``-0.000000``.
 
     Raises ``Invalid`` for NaN, infinities and magnitudes of 10**12 or more.
     """
+    from decimal import Decimal
+
     try:
         number = Decimal(str(value))
     except ArithmeticError:

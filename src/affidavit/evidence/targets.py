@@ -21,8 +21,6 @@ from affidavit.ledger.keys import VerifierKey, parse_vkey
 from affidavit.ledger.listing import Problem
 from affidavit.ledger.merkle import leaf_hash
 from affidavit.ledger.notes import MAX_NOTE_BYTES, parse_note
-from affidavit.ledger.proofs import PROOF_HEADER, parse_receipt
-from affidavit.ledger.succession import follow
 from affidavit.ledger.tiles import MAX_ENTRY_BYTES
 
 MAX_FILE = 256 * (MAX_ENTRY_BYTES + 2)
@@ -157,6 +155,8 @@ class _Turns:
 
     def follow(self, root: Path, trusted: Sequence[str | VerifierKey]) -> str | None:
         """The last key, if the statements beside the log lead to it from a trusted one by rotations alone."""
+        from affidavit.ledger.succession import follow
+
         notes = []
         with suppress(AffidavitError):
             for _, statement in self.changes:
@@ -227,6 +227,8 @@ def verify_proof(
     keys: list[str | VerifierKey] = [*vkeys, *trust.log_keys]
     origin, size, loose = "", 0, []
     try:
+        from affidavit.ledger.proofs import parse_receipt
+
         receipt = parse_receipt(read_limited(path, MAX_NOTE_BYTES))
         origin = parse_note(receipt.checkpoint).body.split(b"\n")[0].decode()
         mine = (enrolled or {}).get(origin)
@@ -252,4 +254,6 @@ def verify_proof(
 
 def is_proof(body: bytes) -> bool:
     """Whether a file begins like a receipt."""
+    from affidavit.ledger.proofs import PROOF_HEADER
+
     return body.startswith(PROOF_HEADER.encode() + b"\n")

@@ -54,7 +54,8 @@ def verify_target(
                        next_step="give the folder of one, a package, or a .tlog-proof file.")  # fmt: skip
     if not path.is_file():
         raise NotFound(f"{path} does not exist.", next_step="give a package, a receipt, a log or a workspace.")
-    if path.suffix in (".proof", ".tlog-proof") or is_proof(_start(path)):
+    start = _start(path)
+    if path.suffix in (".proof", ".tlog-proof") or (start[:2] != b"PK" and is_proof(start)):
         return verify_proof(path, vkeys, trust=trust, require=require, enrolled=enrolled)
     return verify_package(path, vkeys=vkeys, against=against, trust=trust, require=require, enrolled=enrolled)
 

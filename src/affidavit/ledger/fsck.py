@@ -15,7 +15,6 @@ from affidavit.ledger.fields import shown
 from affidavit.ledger.keys import VerifierKey
 from affidavit.ledger.listing import Listing, Problem
 from affidavit.ledger.notes import verifier_keys
-from affidavit.ledger.proofs import Accepted, open_accepted
 from affidavit.ledger.tiles import Read
 from affidavit.ledger.walk import OnEntry, Walk
 
@@ -143,9 +142,13 @@ def _open_promises(
 ) -> dict[int, list[bytes]]:
     """Promised leaf hashes by index; promises that cannot be judged or lie beyond the log are problems."""
     promised: dict[int, list[bytes]] = {}
+    if not notes:
+        return promised
+    from affidavit.ledger.proofs import open_accepted  # most verifications have no promises to judge
+
     for note in notes:
         try:
-            promise: Accepted = open_accepted(note, keys)
+            promise = open_accepted(note, keys)
         except AffidavitError as error:
             problems.append(Problem("omission", "", None, f"a promise does not verify: {error.problem}"))
             continue
