@@ -116,12 +116,13 @@ def _settled(root: Path, stores: Stores, known: Catalog, *, mend: bool) -> Store
         shown = read_log_vkey(root)
     present = file_signer(root, stores.origin, PRESENT)
     fresh = file_signer(root, stores.origin, NEXT)
-    _refuse_foreign(root, line, shown, present)
     pending = fresh is not None and fresh.vkey == line.last
     if pending and stores.head.fetch(stores.origin) is None:  # moved here: the change ends once the head is adopted
         return replace(stores, log_signer=LostSigner(line.last), earlier_vkeys=line.vkeys[:-1])
-    if (pending or shown != line.last) and not mend:
-        return None
+    strange = present is not None and present.vkey not in line.vkeys
+    if (pending or strange or shown != line.last) and not mend:
+        return None  # perhaps another process changes the key right now: look again under the lock
+    _refuse_foreign(root, line, shown, present)
     if pending and fresh is not None:
         trusting = replace(stores, log_signer=fresh, earlier_vkeys=line.vkeys[:-1], present_vkey=None)
         others = [present] if present is not None and line.rotated_from(present.vkey) else []
