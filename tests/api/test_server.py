@@ -68,7 +68,7 @@ def test_each_error_class_has_a_status():
         (errors.Busy("another thread writes.", next_step="retry."), 503, "1"),
         (StoreDown("/srv/ledger.db: disk full.", next_step="free some space."), 503, "30"),
         (errors.Tampered("sha256:… was changed.", next_step="restore it."), 500, None),
-        (ValueError("the secret is 1234"), 500, None),
+        (ValueError("the secret is plugh-xyzzy"), 500, None),
         (RecursionError(), 500, None),
     ],
 )
@@ -83,12 +83,12 @@ def test_failures_say_what_to_do_and_nothing_of_the_inside(served, monkeypatch, 
     answer = served.call.post(REGISTER, JANE)
     assert (answer.status_code, answer.headers.get("retry-after")) == (status, retry)
     assert answer.headers["content-type"] == problems.MEDIA_TYPE
-    assert not [w for w in ("/srv", "1234", "Traceback", ".py") if w in answer.text]
+    assert not [w for w in ("/srv", "plugh-xyzzy", "Traceback", ".py") if w in answer.text]
     instance = answer.json()["instance"].removeprefix("urn:uuid:")
     assert instance == answer.headers["x-request-id"]
     logged = [r.fields for r in caplog.records]
     assert all(row["request"] == instance for row in logged)
-    assert "1234" not in str(logged)
+    assert "plugh-xyzzy" not in str(logged)
     assert served.call.get("/health").status_code == 200
 
 
