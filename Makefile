@@ -27,7 +27,7 @@ check: $(STAMP)  ## format, types, contracts, fast tests: under a minute
 	$(BIN)/ruff check --quiet src tests scripts bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -n 2 -m "not slow and not net"
+	$(BIN)/pytest -n 2 -m "not slow and not net" --ignore tests/crash --ignore tests/journeys --ignore tests/evidence/test_flips.py --ignore tests/evidence/test_fixture.py
 
 format: $(STAMP) ## format the code
 	$(BIN)/ruff format --quiet src tests scripts bench
