@@ -201,3 +201,27 @@ def test_a_report_reads_from_its_level_down(pack, ledger, tmp_path):
     row = report.row()
     assert row["verified"] is False
     assert row["problems"][0]["kind"] == "archive"
+
+
+def test_a_wrong_key_given_is_not_saved_by_an_enrolled_one(tmp_path):
+    """After enrolment, a log or receipt checked with another key fails as it did before."""
+    import subprocess
+    import sys
+
+    from affidavit.bootstrap import init
+
+    made = init(tmp_path / "ws")
+    other = init(tmp_path / "other").workspace.stores.log_signer.vkey
+    log, proof = tmp_path / "ws" / "log", tmp_path / "r.proof"
+    proof.write_bytes(made.workspace.receipt(1))
+    (tmp_path / "r.proof.entry").write_bytes(next(iter(made.workspace.stores.entries.entries(1, 2))))
+    made.workspace.close()
+
+    def verify(*args: str) -> int:
+        return subprocess.run(
+            [sys.executable, "-m", "affidavit.cli.main", "verify", *args], capture_output=True, check=False
+        ).returncode
+
+    assert verify("enrol", str(log), "--vkey", str(tmp_path / "ws" / "log.vkey")) == 0
+    assert (verify(str(log)), verify(str(proof))) == (0, 0)
+    assert (verify(str(log), "--vkey", other), verify(str(proof), "--vkey", other)) == (3, 3)

@@ -81,9 +81,10 @@ def verify_log_dir(
     root, trust, book = Path(folder), trust or Trust(), Notebook()
     stated = stated_origin(root / "checkpoint")
     mine = (enrolled or {}).get(stated)
-    keys: list[str | VerifierKey] = [*vkeys, *trust.log_keys, *([mine.vkey] if mine else [])]
+    given: list[str | VerifierKey] = [*vkeys, *trust.log_keys]
+    keys: list[str | VerifierKey] = given or ([mine.vkey] if mine else [])  # a key given now outweighs one kept before
     pinned = bool(keys)
-    held = against if against is not None or mine is None else mine.note
+    held = mine.note if against is None and mine is not None and (not given or mine.vkey in given) else against
     check = partial(
         verify_log, partial(_read, root), partial(_paths, root), against=held, accepted=tuple(accepted), live=live,
         origin=origin,
@@ -232,7 +233,8 @@ def verify_proof(
         receipt = parse_receipt(read_limited(path, MAX_NOTE_BYTES))
         origin = parse_note(receipt.checkpoint).body.split(b"\n")[0].decode()
         mine = (enrolled or {}).get(origin)
-        keys += [mine.vkey] if mine else []
+        if mine and not keys:
+            keys = [mine.vkey]
         body = read_limited(Path(entry) if entry else path.with_name(path.name + ".entry"), MAX_ENTRY_BYTES)
         if keys:
             signed = receipt.verify(leaf_hash(body), keys)
