@@ -14,7 +14,7 @@ from affidavit.evidence.reperform import reperform
 from affidavit.evidence.verify import verify_package
 
 LAST = Ed25519Signer("example.org/risk", seeded("third"))
-SHA256 = "0ab7650284a689d5309b0928457efd93070f9e84111bf4fe2bbe92d5a4d87115"
+SHA256 = "27d079061f430c8ba01dd86e283dea54faec2857c15d07d4ba875cbc1c3e59cd"
 
 
 def test_the_fixture_was_never_changed():

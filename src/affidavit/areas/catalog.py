@@ -230,6 +230,15 @@ def _controls(area: Area) -> list[Control]:
 
 
 @cache
+def frameworks() -> Mapping[str, Mapping[str, Any]]:
+    """The frameworks that evidence can be relevant to: short name, full name, requirement ids with our own titles."""
+    text = resources.files("affidavit.areas").joinpath("frameworks.yaml").read_bytes()
+    body = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader, in C if possible
+    found: Mapping[str, Mapping[str, Any]] = body["frameworks"]
+    return found
+
+
+@cache
 def catalog() -> Catalog:
     """The catalog of the installed release, loaded once per process."""
     return Catalog()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, BinaryIO
 
+from affidavit.areas.catalog import frameworks
 from affidavit.core import canonical
 from affidavit.core.assessment import finding_row, item_row, population_digest
 from affidavit.core.digest import of_bytes
@@ -220,7 +221,8 @@ def _controls(source: Source, found: Gathered, period: Period, findings: Sequenc
             "parameters": in_force.get(control.id, {}),
         }
         rows.append(_plain(body | extra))
-    return {"controls": rows, "note": "framework ids name criteria that the evidence is relevant to; no more.",
+    names = {key: str(body["short"]) for key, body in frameworks().items()}
+    return {"controls": rows, "frameworks": names, "note": "framework ids name criteria that the evidence is relevant to; no more.",
             "rules": text.digest}  # fmt: skip
 
 

@@ -72,6 +72,7 @@ class Pages:
 def report(pages: Pages) -> bytes:
     """The whole page."""
     rows_of = {row["id"]: row for row in pages.controls["controls"]}
+    names = pages.controls["frameworks"]
     body = [
         *_head(pages.manifest),
         *_gaps(pages),
@@ -79,7 +80,7 @@ def report(pages: Pages) -> bytes:
         *_summary(pages.findings),
         *_verify(),
         tag("h2", "Controls"),
-        *(_control(f, rows_of.get(f.control, {}), pages.samples[f.control]) for f in pages.findings),
+        *(_control(f, rows_of.get(f.control, {}), pages.samples[f.control], names) for f in pages.findings),
         *_limits(),
     ]
     title = f"{_title(pages.manifest)}: {pages.manifest.origin}"
@@ -212,9 +213,11 @@ def _verify() -> list[Markup]:
     ]  # fmt: skip
 
 
-def _control(f: Finding, row: Mapping[str, Any], sample: Sample) -> Markup:
+def _control(f: Finding, row: Mapping[str, Any], sample: Sample, names: Mapping[str, str]) -> Markup:
     maps = row.get("evidence relevant to", {})
-    relevant = "; ".join(f"{name}: {', '.join(map(str, ids))}" for name, ids in sorted(maps.items()) if ids)
+    relevant = "; ".join(
+        f"{names.get(key, key)}: {', '.join(map(str, ids))}" for key, ids in sorted(maps.items()) if ids
+    )
     parameters = ", ".join(f"{k} = {v}" for k, v in sorted(row.get("parameters", {}).items()))
     completeness = ("proven: " if f.completeness.proven else "not proven: ") + f.completeness.how
     facts: list[tuple[object, object]] = [
