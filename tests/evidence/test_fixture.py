@@ -14,7 +14,7 @@ from affidavit.evidence.reperform import reperform
 from affidavit.evidence.verify import verify_package
 
 LAST = Ed25519Signer("example.org/risk", seeded("third"))
-SHA256 = "27d079061f430c8ba01dd86e283dea54faec2857c15d07d4ba875cbc1c3e59cd"
+SHA256 = "e8d6dee0e332673106501220d592fbc7a26246dcb4091907271aa20cacf04b7b"
 
 
 def test_the_fixture_was_never_changed():
