@@ -255,3 +255,23 @@ def test_the_controls_over_the_period_find_the_governed_way_without_exception(ho
     assert [f.n for f in findings] == [1, 1, 1, 0]
     assert {f.headline for f in findings} == {"not evaluated"}  # single source, and no drill was run
     assert replace(findings[0]) == findings[0]
+
+
+def test_an_approver_who_lost_the_role_no_longer_vouches(house):
+    """An approval counts while its giver holds an approving role; ``why`` says that it is missing."""
+    name, r = house.version(), house.ws.registry
+    r.promote(name, to="staging", by=house.who["operator"])
+    request = r.request(name, to="production", by=house.who["engineer"]).facts[0].request
+    r.approve(request, by=house.who["approver"])
+    assert r.why(name, to="production", by=house.who["guest"])["ready"]
+    admin = next(g["principal"] for g in house.ws.access.grants(by=house.who["guest"]) if g["role"] == "admin")
+    (grant,) = [
+        g["id"]
+        for g in house.ws.access.grants(by=house.who["guest"])
+        if g["principal"] == house.who["approver"].principal
+    ]
+    house.ws.access.revoke_grant(grant, "left the team", by=Who(admin, "os-user"))
+    assert not r.why(name, to="production", by=house.who["guest"])["ready"]
+    with pytest.raises(Refused) as e:
+        r.promote(name, to="production", by=house.who["operator"])
+    assert e.value.code == "not_approved"

@@ -20,7 +20,8 @@ _STYLE = """
 body{font:15px/1.5 Georgia,serif;color:#1a1a1a;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1,h2,h3,th,.s{font-family:Helvetica,Arial,sans-serif}h2{border-bottom:2px solid #1a1a1a;margin-top:2.5rem}
 table{border-collapse:collapse;width:100%;margin:.6rem 0;font-size:.9rem}
-th,td{text-align:left;vertical-align:top;overflow-wrap:anywhere;border-bottom:1px solid #ccc;padding:.3rem .6rem .3rem 0}td:first-child{min-width:8rem}
+th,td{text-align:left;vertical-align:top;overflow-wrap:anywhere;border-bottom:1px solid #ccc;padding:.3rem .6rem .3rem 0}
+td:first-child{min-width:8rem}
 .s{font-size:.8rem;padding:.05rem .45rem;border:1px solid;border-radius:.2rem;white-space:nowrap}
 .exception{color:#8f1d14}.pass{color:#1c5c2e}.gap{color:#6b4e00}
 .bar{background:#f4f1e8;border-left:4px solid #6b4e00;padding:.6rem 1rem}code{font-size:.85em;overflow-wrap:anywhere}

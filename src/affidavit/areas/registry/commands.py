@@ -164,7 +164,7 @@ class PromoteVersion(Command):
     permission: ClassVar[str] = "registry.promote"
     env_field: ClassVar[str | None] = "to"
     gated: ClassVar[bool] = True
-    asks: ClassVar[tuple[str, ...]] = ("lineage.run", "fairness.latest")
+    asks: ClassVar[tuple[str, ...]] = ("lineage.run", "fairness.latest", "access.roles_of")
     version: VersionRef
     to: Token
 
@@ -320,7 +320,7 @@ class Why(Query):
 
     verb: ClassVar[str] = "why"
     permission: ClassVar[str] = "registry.read"
-    asks: ClassVar[tuple[str, ...]] = ("lineage.run", "fairness.latest")
+    asks: ClassVar[tuple[str, ...]] = ("lineage.run", "fairness.latest", "access.roles_of")
     version: VersionRef
     to: Token
 

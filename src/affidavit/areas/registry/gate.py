@@ -106,3 +106,12 @@ def _line(control: str, attribute: str, outcome: Outcome, *, waived: bool) -> Ga
     if waived and outcome.state in ("deviation", "not_tested"):
         return GateLine(control, attribute, "waived")
     return GateLine(control, attribute, outcome.state)
+
+
+def vouching(state: ViewTx, ctx: Ctx, request: str, gate: Gate) -> set[str]:
+    """Who approved the request for this very gate result, not too long ago, and still holds an approving role."""
+    roles, now = set(ctx.rules.transition(gate.to).approvals.roles), time_text(ctx.now)
+    given = {
+        a.principal for a in lookup.approvals_of(state, request) if a.gate_digest == gate.digest and a.expires > now
+    }
+    return {p for p in given if roles & set(ctx.ask("access.roles_of", p, gate.to))}

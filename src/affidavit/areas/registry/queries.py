@@ -7,7 +7,7 @@ from typing import Any
 
 from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import docs, dossier, lookup
-from affidavit.areas.registry.gate import WAIVE, act, gate_of
+from affidavit.areas.registry.gate import WAIVE, act, gate_of, vouching
 from affidavit.areas.registry.rules_standing import within_standing
 from affidavit.core.area import Ctx, ViewTx
 from affidavit.core.errors import NotFound
@@ -54,8 +54,7 @@ def why(q: c.Why, state: ViewTx, ctx: Ctx) -> dict[str, Any]:
     missing = [{"what": gate.told(x), "who": f"{act(x.control)}; or {WAIVE}"} for x in gate.failing]
     missing += _standing_in_the_way(state, found, q.to, rule.source, path=rule.source in ctx.rules.transitions)
     wish = lookup.open_wish(state, found, q.to)
-    given = lookup.approvals_of(state, wish.id) if wish and wish.gate_digest == gate.digest else []
-    valid = sorted({a.principal for a in given if a.expires > time_text(ctx.now)})
+    valid = sorted(vouching(state, ctx, wish.id, gate)) if wish and wish.gate_digest == gate.digest else []
     standing = within_standing(state, ctx, found, q.to) if rule.approvals.n else None
     if len(valid) < rule.approvals.n and (standing is None or standing.id is None):
         lack = f"{len(valid)} of {rule.approvals.n} approvals" if wish else "no request"

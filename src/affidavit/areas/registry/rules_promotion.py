@@ -7,7 +7,7 @@ from typing import Any
 from affidavit.areas.registry import commands as c
 from affidavit.areas.registry import events as e
 from affidavit.areas.registry import lookup
-from affidavit.areas.registry.gate import Gate, gate_of
+from affidavit.areas.registry.gate import Gate, gate_of, vouching
 from affidavit.areas.registry.rules import not_retired, tier_of
 from affidavit.areas.registry.rules_standing import Within, within_standing
 from affidavit.core.area import Ctx, ViewTx
@@ -122,13 +122,13 @@ def _approvals_lacking(state: ViewTx, wish: lookup.Wish | None, gate: Gate, ctx:
     given = [
         a for a in lookup.approvals_of(state, wish.id) if a.gate_digest == gate.digest and a.artifact == wish.artifact
     ]
-    valid = {a.principal for a in given if a.expires > now}
+    valid = vouching(state, ctx, wish.id, gate) & {a.principal for a in given}
     if len(valid) >= rule.n:
         for principal in sorted(valid):
             _apart("approver", principal, "deployer", ctx)
         _apart("requester", wish.requester, "deployer", ctx)
         return None
-    if len({a.principal for a in given}) >= rule.n:
+    if len({a.principal for a in given}) >= rule.n and all(a.expires <= now for a in given):
         last = max(a.expires for a in given)
         return Refused(
             "approval_expired", f"the approvals of request {wish.id} expired, the last at {last}.",
