@@ -22,6 +22,7 @@ def openmp() -> bool:
 
 COMPONENTS = {
     "openssl (the RFC 3161 authority)": lambda: shutil.which("openssl") is not None,
+    "strace (faults injected into system calls)": lambda: shutil.which("strace") is not None,
     "lightgbm with OpenMP (libgomp)": openmp,
 }
 
