@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from affidavit.bootstrap import open_workspace
+from affidavit.core.errors import Invalid, StoreDown
 from affidavit.ledger.checkpoint import open_checkpoint
 from affidavit.ledger.timestamps import verify_timestamp
 from affidavit.store.tsa import pem_roots
@@ -113,3 +114,26 @@ def test_an_authority_that_is_down_stops_nothing(make, clock, tmp_path, authorit
     ws.access.register_principal("service", "unstamped", by=made.admin)
     assert ws.publish().grew == 1
     assert "does not answer" in ws.stores.timestamp.missed
+
+
+@pytest.mark.net
+@pytest.mark.enable_socket
+def test_waiting_for_an_anchor_is_not_answered_without_one(make, clock, tmp_path, authority, server):
+    """``wait='anchored'`` needs an authority that answers: refused before without one, an error after if it is silent."""
+    made = make()
+    given = {"kind": "service", "by": made.admin, "wait": "anchored"}
+    size = made.workspace.stores.entries.size()
+    with pytest.raises(Invalid, match="no timestamp authority"):
+        made.workspace.access.register_principal(name="never recorded", **given)
+    assert made.workspace.stores.entries.size() == size
+    made.workspace.close()
+    configure(tmp_path / "ws", server, authority / "root.pem")
+    ws = open_workspace(tmp_path / "ws", clock=clock)
+    done = ws.access.register_principal(name="stamped", **given)
+    assert (tmp_path / "ws" / "timestamps" / f"{done.size}.tsr").is_file()
+    ws.close()
+    text = (tmp_path / "ws" / "affidavit.toml").read_text()
+    (tmp_path / "ws" / "affidavit.toml").write_text(text.replace(server, "http://127.0.0.1:9/"))
+    ws = open_workspace(tmp_path / "ws", clock=clock)
+    with pytest.raises(StoreDown, match="not anchored"):
+        ws.access.register_principal(name="silent", **given)

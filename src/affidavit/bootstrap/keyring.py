@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from affidavit.areas.catalog import Catalog
-from affidavit.core.errors import Busy, NotFound, StoreDown, Tampered
+from affidavit.core.errors import Busy, Invalid, NotFound, StoreDown, Tampered
 from affidavit.core.ports import Signer
 from affidavit.ledger.keys import parse_vkey
 from affidavit.service.key_change import conclude
@@ -48,7 +48,7 @@ def read_log_vkey(root: Path) -> str:
         raise StoreDown(f"{file} cannot be read: {e.strerror}.", next_step="check its rights.") from None
     except UnicodeDecodeError:
         raise Tampered(f"{file} holds no verifier key.", next_step="restore it from a backup.") from None
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Invalid):
         return parse_vkey(text).vkey
     raise Tampered(f"{file} holds no verifier key.", next_step="restore it from a backup.")
 

@@ -7,7 +7,7 @@ L + 1 is the root of a full tile of level L. A bundle holds the 256 entries belo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from affidavit.core.errors import Invalid, Tampered
@@ -210,8 +210,3 @@ def decode_tile(body: bytes, width: int) -> list[bytes]:
             next_step="Restore the tile from a mirror, or derive it again from the entries.",
         )
     return [body[i : i + HASH_BYTES] for i in range(0, len(body), HASH_BYTES)]
-
-
-def encode_tile(hashes: Sequence[bytes]) -> bytes:
-    """The body of a tile: its hashes, concatenated."""
-    return b"".join(hashes)

@@ -14,13 +14,12 @@ from affidavit.areas.catalog import Catalog
 from affidavit.core import codec, envelope
 from affidavit.core.area import Command, Ctx, Measure, Query, Request, Who
 from affidavit.core.envelope import Draft, Record
-from affidavit.core.errors import Invalid, NotAllowed, NotFound, Refused
+from affidavit.core.errors import Invalid, NotAllowed, NotFound, Refused, StoreDown
 from affidavit.core.fields import Attachment, parse_time, time_text
 from affidavit.core.findings import Finding, Period
 from affidavit.ledger.checkpoint import Checkpoint
 from affidavit.ledger.merkle import leaf_hash
-from affidavit.ledger.notes import sign_note
-from affidavit.ledger.proofs import Accepted, Receipt
+from affidavit.ledger.proofs import Accepted, make_receipt, sign_accepted
 from affidavit.ledger.reader import TileReader
 from affidavit.service import assessor
 from affidavit.service.executor import Done, Executor
@@ -90,7 +89,16 @@ class Workspace:
         local: bool = True,
         **options: Any,
     ) -> Any:
-        """Execute a command, run a measure or answer a query, as ``by`` (a ``Who`` or a principal's name)."""
+        """Execute a command, run a measure or answer a query, as ``by`` (a ``Who`` or a principal's name).
+
+        ``wait='published'`` returns once its entries stand under a signed checkpoint, ``'anchored'`` once an
+        authority has stamped that checkpoint: ``Invalid`` beforehand without one, ``StoreDown`` if it fails
+        (the command stands; the same command id may be sent again).
+        """
+        if wait == "anchored" and self.stores.timestamp is None:
+            raise Invalid(
+                "no timestamp authority is configured.", next_step="set timestamps.url, or wait for published."
+            )
         who = self.known(by)
         if request.internal:
             raise Invalid(
@@ -106,6 +114,10 @@ class Workspace:
             raise Invalid(f"{type(request).__name__} is no request.", next_step="use a command, query or measure.")
         if wait != "accepted":
             self.publish()
+        if wait == "anchored" and (missed := getattr(self.stores.timestamp, "missed", None)):
+            raise StoreDown(
+                f"accepted and published, not anchored: {missed}", next_step="publish again once it answers."
+            )
         return outcome
 
     def known(self, by: Who | str | None) -> Who:
@@ -197,8 +209,8 @@ class Workspace:
         """The signed promise for the last entry of an outcome: a proof of omission if it is broken."""
         last = outcome.records[-1]
         body = next(iter(self.stores.entries.entries(last.index, last.index + 1)))
-        note = Accepted(self.stores.origin, last.index, leaf_hash(body), last.head.at)
-        return sign_note(note.body(), self.stores.log_signer)
+        promise = Accepted(self.stores.origin, last.index, leaf_hash(body), last.head.at)
+        return sign_accepted(promise, self.stores.log_signer)
 
     def receipt(self, index: int) -> bytes:
         """The tlog-proof of a published entry. Raises ``NotFound`` before publication."""
@@ -206,8 +218,7 @@ class Workspace:
         head: Checkpoint | None = open_head(self.stores, note).checkpoint if note else None
         if note is None or head is None or not 0 <= index < head.size:
             raise NotFound(f"entry {index} is not published.", next_step="`affidavit log publish`, then ask again.")
-        proof = TileReader(self.stores.tiles.get, head.size).inclusion_proof(index)
-        return Receipt(index, tuple(proof), note).encode()
+        return make_receipt(TileReader(self.stores.tiles.get, head.size), index, note).encode()
 
     def text(self, vault_id: str) -> str | None:
         """The private text of a vault record, None when erased or unknown."""
