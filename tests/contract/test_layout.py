@@ -38,7 +38,7 @@ IO_MODULES = {
     "time",
     "uuid",
 }
-IO_ALLOWED = {"core/ports.py": {"pathlib"}}
+IO_ALLOWED = {"core/ports.py": {"pathlib"}, "core/area.py": {"pathlib"}}
 BANNED_CALLS = {"now", "utcnow", "today", "time", "monotonic", "uuid4", "uuid7", "urandom", "token_bytes", "open"}
 
 

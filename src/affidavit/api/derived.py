@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from affidavit.api import incoming, oplog
 from affidavit.api.rows import done_row, entry_path, json_answer
-from affidavit.core.area import Query, Request, Who
+from affidavit.core.area import Query, Request, Streamed, Who
 from affidavit.core.errors import AffidavitError, Invalid
 from affidavit.service.executor import Done
 from affidavit.service.workspace import Workspace
@@ -32,9 +32,9 @@ def router(workspace: Workspace, json_limit: int) -> APIRouter:
     """One route per request: POST for all, GET as well for queries."""
     made = APIRouter(redirect_slashes=False)
     for area, verb, cls in offered(workspace):
-        path, query = f"/v1/{area}/{verb}", issubclass(cls, Query)
+        path, query = f"/v1/{area}/{verb}", issubclass(cls, (Query, Streamed))
         endpoint = (_query if query else _command)(workspace, cls, path, json_limit)
-        made.add_api_route(path, endpoint, methods=["GET", "POST"] if query else ["POST"], include_in_schema=False)
+        made.add_api_route(path, endpoint, methods=["GET", "POST"] if issubclass(cls, Query) else ["POST"], include_in_schema=False)
     return made
 
 

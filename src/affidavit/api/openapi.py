@@ -8,7 +8,7 @@ from affidavit import __version__
 from affidavit.api.derived import WAITS, offered
 from affidavit.api.problems import BASE, MEDIA_TYPE, STATUS
 from affidavit.api.schemas import Schema, Schemas, example_of
-from affidavit.core.area import Query, Request
+from affidavit.core.area import Query, Request, Streamed
 from affidavit.core.fields import Attachment, Digest, Id
 from affidavit.service.workspace import Workspace
 
@@ -79,6 +79,8 @@ def _derived(schemas: Schemas, area: str, verb: str, cls: type[Request]) -> Sche
     }
     content = {"application/json": {"schema": body, "example": example_of(body, schemas.parts)}}
     post = shared | {"operationId": name, "requestBody": {"required": True, "content": content}}
+    if issubclass(cls, Streamed):
+        return {"post": post | {"responses": {"200": _json("The answer", {}), **problems(*_JSON_BODY)}}}
     if issubclass(cls, Query):
         answers = {"200": _json("The answer", {}), **problems(*_JSON_BODY)}
         get = shared | {"operationId": name, "parameters": _parameters(body), "responses": answers}

@@ -19,7 +19,7 @@ import yaml
 
 from affidavit.areas import ORDER
 from affidavit.core import canonical, envelope, ledger_facts
-from affidavit.core.area import Area, Command, Decide, Measure, Query, Request, View, ViewTx
+from affidavit.core.area import Area, Command, Decide, Measure, Query, Request, Streamed, View, ViewTx
 from affidavit.core.codec import plan
 from affidavit.core.envelope import Record
 from affidavit.core.errors import Invalid, NotFound
@@ -58,12 +58,19 @@ def source_digest(*modules: str) -> str:
 
 
 def folder_digest(package: str) -> str:
-    """The digest of every Python file directly in a package folder, by name."""
+    """The digest of every Python file of an area's folder and its parts, by path; checks have digests of their own."""
     state = hashlib.sha256()
-    for file in sorted(resources.files(package).iterdir(), key=lambda f: f.name):
-        if file.name.endswith(".py"):
-            state.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    for name, file in sorted(_sources(resources.files(package), "")):
+        state.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
     return "sha256:" + state.hexdigest()
+
+
+def _sources(folder: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for file in folder.iterdir():
+        if file.name.endswith(".py"):
+            yield prefix + file.name, file
+        elif file.is_dir() and file.name not in ("checks", "__pycache__"):
+            yield from _sources(file, f"{prefix}{file.name}/")
 
 
 class Catalog:
@@ -109,7 +116,7 @@ class Catalog:
 
     @cached_property
     def _owners(self) -> dict[type[Request], Area]:
-        return {c: a for a in self.areas.values() for c in (*a.commands, *a.queries, *a.measures)}
+        return {c: a for a in self.areas.values() for c in (*a.commands, *a.queries, *a.measures, *a.streamed)}
 
     def name_of(self, request: type[Request]) -> str:
         """``registry.promote``: how an entry names the request."""
@@ -178,8 +185,16 @@ class Catalog:
 
     def measure_of(self, measure: type[Measure]) -> Any:
         """The measuring function, imported now."""
-        module, _, name = self.area_of(measure).measures[measure].partition(":")
-        return getattr(importlib.import_module(module), name)
+        return _named(self.area_of(measure).measures[measure])
+
+    def streamed_of(self, request: type[Streamed]) -> Any:
+        """The function behind a request that is kept as a row of a stream, imported now."""
+        return _named(self.area_of(request).streamed[request])
+
+    @cached_property
+    def kernels(self) -> tuple[Any, ...]:
+        """The kernels of every area, in area order, imported now."""
+        return tuple(_named(path) for area in self.areas.values() for path in area.kernels)
 
     def query_of(self, query: type[Query]) -> Any:
         """The function that answers a query."""
@@ -192,6 +207,11 @@ class Catalog:
             signal = fn(record) if fn else None
             if signal is not None:
                 yield signal
+
+
+def _named(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def index_records(v: ViewTx, records: Sequence[Record]) -> None:

@@ -180,7 +180,7 @@ def _origin(origin: str | None, name: str, *, simulated: bool) -> str:
 
 def _lay_out(root: Path, origin: str, head: str | None) -> bytes:
     """Folders, keys and settings of a new workspace; the seed of the recovery key, which is stored nowhere."""
-    for name in ("log.key", "artifact.key", "operational.key"):
+    for name in ("log.key", "artifact.key", "operational.key", "join.key"):
         create_key(root / "keys" / name)
     for folder in ("log", "objects", "timestamps", "segments", "spool"):
         (root / folder).mkdir()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
 import re
 import secrets
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,8 @@ def stores_of(root: Path, settings: Settings, clock: Clock, hooks: Hooks | None,
         tiles=FileTileStore(root / "log", hooks=hooks),
         head=SqliteHeadStore(settings.head, hooks=hooks),
         objects=FileObjectStore(root / "objects", hooks=hooks),
+        segments=FileObjectStore(root / "segments", hooks=hooks),
+        spool=root / "spool",
         vault=SqliteVault(root / "vault.db", hooks=hooks, must_exist=must_exist),
         operational=RowStore(root / "operational.db", load_key(keys / "operational.key")),
         clock=clock,
@@ -120,9 +125,30 @@ def stores_of(root: Path, settings: Settings, clock: Clock, hooks: Hooks | None,
         publish_lock=lambda: turn(10.0),
         random=secrets.token_bytes,
         timestamp=_timestamper(root, settings),
+        stamps=lambda size: stamps_of(root / "timestamps", size),
+        join=join_of(keys / "join.key"),
         present_vkey=lambda: read_log_vkey(root),
         key_lock=lock_of(root / "keys.lock"),
     )
+
+
+def stamps_of(folder: Path, size: int) -> list[bytes]:
+    """The RFC 3161 answers kept over the checkpoint of a size."""
+    file = folder / f"{size}.tsr"
+    return [file.read_bytes()] if file.is_file() else []
+
+
+def join_of(file: Path) -> Callable[[bytes], bytes]:
+    """The keyed hash that protected attributes are filed under: HMAC-SHA-256 with the workspace's join key."""
+
+    @cache
+    def key() -> bytes:
+        return load_key(file)
+
+    def join(decision: bytes) -> bytes:
+        return hmac.digest(key(), b"affidavit/join/v1\0" + decision, "sha256")
+
+    return join
 
 
 def _timestamper(root: Path, settings: Settings) -> Any:
@@ -249,6 +275,8 @@ def open_for_inspection(path: str | Path, vkey: str | None = None) -> Workspace:
         tiles=FileTileStore(root / "log"),
         head=head or PublishedHead(root / "log" / "checkpoint"),
         objects=FileObjectStore(root / "objects"),
+        segments=FileObjectStore(root / "segments"),
+        spool=root / "spool",
         vault=SqliteVault(root / "vault.db", must_exist=True),
         operational=RowStore(root / "operational.db", load_key(operational)) if operational.exists() else NoRows(),
         clock=SystemClock(),

@@ -9,7 +9,7 @@ from affidavit.areas.catalog import catalog
 from affidavit.bootstrap import open_workspace
 from affidavit.cli import show
 from affidavit.cli.parsing import Parser, common, subparsers
-from affidavit.core.area import Query, Request
+from affidavit.core.area import Query, Request, Streamed
 from affidavit.core.codec import Field, plan
 from affidavit.core.fields import check_text
 from affidavit.service.executor import Done
@@ -44,7 +44,7 @@ def _add_fields(parser: argparse.ArgumentParser, cls: type[Request]) -> None:
                 flag, dest=name, metavar=_metavar(field), action="append", required=field.required, help=says
             )
         first = False
-    if not issubclass(cls, Query):
+    if not issubclass(cls, (Query, Streamed)):
         parser.add_argument("--command-id", help="id of an earlier try, to repeat it safely")
 
 

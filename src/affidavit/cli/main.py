@@ -37,6 +37,7 @@ AREAS: dict[str, str] = {
     "access": "principals, grants, API keys, rules",
     "lineage": "datasets, splits, training runs",
     "registry": "systems, models, versions, promotions, rollbacks",
+    "decisions": "record, prove, trace, replay, explain and erase decisions",
     "fairness": "fairness plans and assessments by group",
     "incidents": "open, link and close incidents",
 }

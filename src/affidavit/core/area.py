@@ -8,9 +8,10 @@ command line and the HTTP API derive from one declaration.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol
 
 from affidavit.core.envelope import Draft, How, Record
@@ -78,7 +79,16 @@ class Measure(Request):
     """Work outside any transaction (an evaluation, a drill) that ends in one command recording it.
 
     Its function returns the command, or ``(command, result)`` with a JSON value or object for the caller;
-    a result that is one of our errors is raised once the command is in the log.
+    a result that is one of our errors is raised once the command is in the log. ``(None, result)`` says that there
+    was nothing to record.
+    """
+
+
+class Streamed(Request):
+    """A look at sealed rows, or a late fact about decisions: work outside any transaction, kept as a row of a stream.
+
+    Its function writes at least one row through ``desk.row`` before it answers: an access to decisions, a person's
+    action, a label. The ledger does not grow with them; the next seal makes them provable.
     """
 
 
@@ -194,8 +204,40 @@ class Desk(Protocol):
     def vault_text(self, vault_id: str) -> str | None:
         """A private text, None when erased."""
 
+    def segment(self, digest: str) -> BinaryIO:
+        """A stored segment or its tiles by digest, seekable. Raises ``NotFound``."""
 
-Measuring = Callable[[Any, Desk], Command | tuple[Command, Any]]
+    def keep_segment(self, file: Path) -> tuple[str, int]:
+        """Store a segment's file durably, byte for byte: ``(digest, bytes)``."""
+
+    def drop_segment(self, digest: str) -> None:
+        """Destroy a stored segment's file; absent is success. Only erasure and retention call this."""
+
+    def segments(self) -> Iterator[str]:
+        """Digests of every stored segment file and tile file."""
+
+    @property
+    def spool(self) -> Path:
+        """The folder of the write-ahead files."""
+
+    def record(self, index: int) -> Record:
+        """The entry of an index. Raises ``NotFound``."""
+
+    def proof_of(self, index: int) -> tuple[bytes, bytes, tuple[bytes, ...]]:
+        """``(entry, receipt, timestamps)`` of a published entry. Raises ``NotFound`` before publication."""
+
+    def group_key(self, decision: bytes) -> bytes:
+        """The keyed hash of a decision id that protected attributes are filed under; each use is to be recorded."""
+
+    def row(self, kind: str, **values: Any) -> None:
+        """Write a row of a service stream durably; columns not given are null."""
+
+    @property
+    def origin(self) -> str:
+        """The origin of the log."""
+
+
+Measuring = Callable[[Any, Desk], Command | tuple[Command | None, Any]]
 Decide = Callable[[Any, ViewTx, Ctx], list[Draft]]
 Answer = Callable[..., Any]
 React = Callable[[Any, ViewTx, Ctx], list[Command]]
@@ -205,7 +247,7 @@ React = Callable[[Any, ViewTx, Ctx], list[Command]]
 class Area:
     """One folder's contribution.
 
-    ``answers`` are what other areas may ask by ``area.name``; ``measures`` and ``checks`` are module paths
+    ``answers`` are what other areas may ask by ``area.name``; ``measures``, ``streamed``, ``kernels`` and ``checks`` are module paths
     (``affidavit.areas.fairness.measure:assess``), imported when first used: an AREA loads no numpy.
     A checks module has ``CHECKS: tuple[Check, ...]``.
     """
@@ -217,6 +259,8 @@ class Area:
     view: View
     queries: Mapping[type[Query], Callable[[Any, ViewTx, Ctx], Any]] = field(default_factory=dict)
     measures: Mapping[type[Measure], str] = field(default_factory=dict)
+    streamed: Mapping[type[Streamed], str] = field(default_factory=dict)
+    kernels: tuple[str, ...] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)
     reacts: Mapping[type[Any], React] = field(default_factory=dict)
     signals: Mapping[type, Callable[[Record], Signal | None]] = field(default_factory=dict)
@@ -225,8 +269,39 @@ class Area:
     def requests(self) -> dict[str, type[Request]]:
         """Every command, query and measure by verb. A verb used twice is refused."""
         found: dict[str, type[Request]] = {}
-        for cls in (*self.commands, *self.queries, *self.measures):
+        for cls in (*self.commands, *self.queries, *self.measures, *self.streamed):
             if cls.verb in found:
                 raise Invalid(f"{self.name} has two requests named {cls.verb}.", next_step="rename one of them.")
             found[cls.verb] = cls
         return found
+
+
+@dataclass(frozen=True)
+class Part:
+    """A share of a large area: the same contributions, in a folder of its own, joined by ``assembled``."""
+
+    commands: Mapping[type[Command], Decide] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
+    apply: Mapping[type, Callable[[ViewTx, Record], None]] = field(default_factory=dict)
+    queries: Mapping[type[Query], Callable[[Any, ViewTx, Ctx], Any]] = field(default_factory=dict)
+    measures: Mapping[type[Measure], str] = field(default_factory=dict)
+    streamed: Mapping[type[Streamed], str] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    signals: Mapping[type, Callable[[Record], Signal | None]] = field(default_factory=dict)
+    facts: tuple[type, ...] = ()
+    """Facts that no view applies; those of ``apply`` need not be listed."""
+
+
+def assembled(name: str, summary: str, parts: Sequence[Part], **more: Any) -> Area:
+    """An area of its parts. Raises ``Invalid`` for a table, request or answer that two parts declare."""
+    joined: dict[str, dict[Any, Any]] = {}
+    for key in ("commands", "tables", "apply", "queries", "measures", "streamed", "answers", "signals"):
+        joined[key] = {}
+        for part in parts:
+            given = getattr(part, key)
+            if twice := set(joined[key]) & set(given):
+                raise Invalid(f"{name}: two parts declare {twice}.", next_step="keep it in one of them.")
+            joined[key] |= given
+    tables, apply = joined.pop("tables"), joined.pop("apply")
+    facts = tuple(dict.fromkeys((*apply, *(f for part in parts for f in part.facts))))
+    return Area(name=name, summary=summary, facts=facts, view=View(name, tables, apply), **joined, **more)

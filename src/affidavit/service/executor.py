@@ -21,6 +21,7 @@ from affidavit.core.ports import Tx
 from affidavit.core.rules import Rules
 from affidavit.service import gate
 from affidavit.service.reactions import Reactions
+from affidavit.service.own_streams import OwnStreams
 from affidavit.service.readings import Reading, RulesBook
 from affidavit.service.refusals import Refusals
 from affidavit.service.refusing import Refusing
@@ -82,6 +83,7 @@ class Executor:
         self.refusing = Refusing(self)
         self.reactions = Reactions(self)
         self.timekeeper = Timekeeper(stores.clock)
+        self.streams = OwnStreams(stores)
 
     def execute(
         self,

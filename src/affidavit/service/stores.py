@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+from affidavit.core.errors import NotAllowed
 from affidavit.core.ports import Clock, EntryStore, HeadStore, ObjectStore, Signer, TileStore, Vault
+
+
+def _no_stamps(_size: int) -> Iterable[bytes]:
+    return ()
+
+
+def _no_join(_decision: bytes) -> bytes:
+    raise NotAllowed("this process holds no join key.", next_step="do it where the workspace was opened.")
 
 
 def _unlocked(_timeout_s: float) -> AbstractContextManager[None]:
@@ -42,6 +52,10 @@ class Stores:
     tiles: TileStore
     head: HeadStore
     objects: ObjectStore
+    segments: ObjectStore
+    """Segment files and their tiles: payload, deletable; no object lock, no versioning."""
+    spool: Path
+    """Folder of the write-ahead files and of the passports."""
     vault: Vault
     operational: Operational
     clock: Clock
@@ -50,6 +64,10 @@ class Stores:
     publish_lock: Callable[[], AbstractContextManager[None]]
     random: Callable[[int], bytes]
     timestamp: Callable[[bytes, int], None] | None = None
+    stamps: Callable[[int], Iterable[bytes]] = _no_stamps
+    """RFC 3161 answers over the checkpoint of a size."""
+    join: Callable[[bytes], bytes] = _no_join
+    """The keyed hash of a decision id that its protected attributes are filed under."""
     earlier_vkeys: tuple[str, ...] = ()
     present_vkey: Callable[[], str] | None = None
     """Reads the log key in force from its place: another process may have replaced it."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from affidavit.areas.catalog import Catalog
 from affidavit.core import codec, envelope
-from affidavit.core.area import Command, Ctx, Measure, Query, Request, Who
+from affidavit.core.area import Command, Ctx, Measure, Query, Request, Streamed, Who
 from affidavit.core.envelope import Draft, Record
 from affidavit.core.errors import Invalid, NotAllowed, NotFound, Refused, StoreDown
 from affidavit.core.fields import Attachment, parse_time, time_text
@@ -23,7 +23,7 @@ from affidavit.ledger.proofs import Accepted, make_receipt, sign_accepted
 from affidavit.ledger.reader import TileReader
 from affidavit.service import assessor
 from affidavit.service.executor import Done, Executor
-from affidavit.service.measuring import measure
+from affidavit.service.measuring import measure, stream
 from affidavit.service.publisher import Published, open_head, publish
 from affidavit.service.readings import Reading
 from affidavit.service.refusals import counted_id
@@ -106,6 +106,8 @@ class Workspace:
             )
         if isinstance(request, Query):
             return self.answer(request, who)
+        if isinstance(request, Streamed):
+            return stream(self.executor, request, who, local=local)
         if isinstance(request, Measure):
             outcome = measure(self.executor, request, who, local=local, **options)
         elif isinstance(request, Command):
@@ -264,5 +266,6 @@ class Workspace:
             return self.executor.append_facts(tx, drafts, who, command_id=command_id)
 
     def close(self) -> None:
-        """Release the stores."""
+        """Release the stores; streams this process wrote end in order."""
+        self.executor.streams.close()
         self.stores.entries.close()

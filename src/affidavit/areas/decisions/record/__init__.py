@@ -1,0 +1,17 @@
+"""Part of decisions: streams, seals, gaps; protected attributes joined under a key."""
+
+from affidavit.areas.decisions.record import commands as c
+from affidavit.areas.decisions.record import queries as q
+from affidavit.areas.decisions.record import rules as r
+from affidavit.areas.decisions.record import view as v
+from affidavit.core.area import Part
+
+_HERE = "affidavit.areas.decisions.record"
+PART = Part(
+    commands={c.RecordBatch: r.record_batch},
+    tables=v.TABLES,
+    apply=v.APPLY,
+    queries={c.ListStreams: q.streams},
+    measures={c.Seal: f"{_HERE}.seal:seal"},
+    answers={n: getattr(q, n) for n in q.ANSWERS},
+)

@@ -1,0 +1,56 @@
+"""What may be sealed: a span that continues its stream, of a stream that was opened and has not ended."""
+
+from __future__ import annotations
+
+from affidavit.areas.decisions import events as e
+from affidavit.areas.decisions.record import commands as c
+from affidavit.core.area import Ctx, ViewTx
+from affidavit.core.envelope import Draft
+from affidavit.core.errors import Refused
+
+CONTROLS = ("AI-08.1",)
+
+
+def record_batch(cmd: c.RecordBatch, state: ViewTx, ctx: Ctx) -> list[Draft]:
+    """Streams that opened, the batch, gaps, streams that ended: in this order, in one command.
+
+    Refused: ``sealed-before`` for rows that a batch holds already, ``rows-skipped`` for a span that leaves rows out.
+    """
+    drafts = [
+        Draft(f, _stream_refs(f), f.env) for f in cmd.opened
+        if state.one("SELECT 1 FROM {stream} WHERE stream = ? AND pid IS NOT NULL", f.stream) is None
+    ]  # fmt: skip
+    next_seq: dict[str, int] = {}
+    for span in (*cmd.spans, *cmd.taken):
+        expected = next_seq.get(span.stream)
+        if expected is None:
+            row = state.one("SELECT next_seq FROM {stream} WHERE stream = ?", span.stream)
+            expected = row[0] if row else 0
+        if span.first_seq != expected:
+            code = "sealed-before" if span.first_seq < expected else "rows-skipped"
+            raise Refused(code, f"stream {span.stream}: rows from {span.first_seq} were offered, {expected} is next.",
+                          next_step="seal again from the spool.", controls=CONTROLS)  # fmt: skip
+        next_seq[span.stream] = span.last_seq + 1
+    if cmd.spans:
+        drafts.append(_sealed(cmd))
+    drafts += [Draft(f, (f"stream:{f.stream}",)) for f in (*cmd.gaps, *cmd.closed, *cmd.lost)]
+    return drafts
+
+
+def _sealed(cmd: c.RecordBatch) -> Draft:
+    assert cmd.t_min is not None and cmd.t_max is not None and cmd.root is not None and cmd.headers is not None  # noqa: S101, PT018
+    fact = e.BatchSealed(
+        cmd.batch, cmd.sealer, len(cmd.spans), cmd.rows, cmd.t_min, cmd.t_max, cmd.root, cmd.headers, cmd.spans,
+        cmd.kinds, cmd.taken, cmd.aggregates,
+    )  # fmt: skip
+    streams = tuple(dict.fromkeys(f"stream:{s.stream}" for s in cmd.spans))
+    return Draft(fact, (f"sealer:{cmd.sealer}", *streams))
+
+
+def _stream_refs(f: e.StreamOpened) -> tuple[str, ...]:
+    refs = [f"stream:{f.stream}"]
+    if f.deployment:
+        refs.append(f"deployment:{f.deployment}")
+    if f.model and f.number:
+        refs += [f"model:{f.model}/{f.number}", f"model:{f.model}"]
+    return tuple(refs)
