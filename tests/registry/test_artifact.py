@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from registry_world import Desk, World, refused
 
-from affidavit.areas.registry import artifact, formats
+from affidavit.artifacts import artifact, formats
 from affidavit.core import canonical
 from affidavit.core import digest as digests
 from affidavit.core.errors import Invalid

@@ -193,7 +193,7 @@ def test_a_flipped_byte_loads_nothing_and_is_recorded(trained):
 
 
 def test_a_format_without_its_library_says_what_to_install(trained, monkeypatch):
-    from affidavit.areas.registry import models
+    from affidavit.artifacts import models
 
     monkeypatch.setitem(models.INSTALL, "lightgbm", ("no_such_library", "lightgbm"))
     _w, desk, version = world(trained)

@@ -34,7 +34,9 @@ def router(workspace: Workspace, json_limit: int) -> APIRouter:
     for area, verb, cls in offered(workspace):
         path, query = f"/v1/{area}/{verb}", issubclass(cls, (Query, Streamed))
         endpoint = (_query if query else _command)(workspace, cls, path, json_limit)
-        made.add_api_route(path, endpoint, methods=["GET", "POST"] if issubclass(cls, Query) else ["POST"], include_in_schema=False)
+        made.add_api_route(
+            path, endpoint, methods=["GET", "POST"] if issubclass(cls, Query) else ["POST"], include_in_schema=False
+        )
     return made
 
 

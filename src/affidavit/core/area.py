@@ -46,6 +46,8 @@ class Request:
     internal: ClassVar[bool] = False
     everywhere: ClassVar[bool] = False
     env_field: ClassVar[str | None] = None
+    shows: ClassVar[str | None] = None
+    """``module:function`` that turns the answer into lines for a terminal; None prints it as it is."""
 
     @classmethod
     def summary(cls) -> str:
@@ -82,6 +84,16 @@ class Measure(Request):
     a result that is one of our errors is raised once the command is in the log. ``(None, result)`` says that there
     was nothing to record.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An answer that is a file: its bytes, media type, and a name to keep it under. ``facts`` is what it says in short."""
+
+    body: bytes = field(repr=False)
+    type: str
+    name: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Streamed(Request):
@@ -294,7 +306,7 @@ class Part:
 
 def assembled(name: str, summary: str, parts: Sequence[Part], **more: Any) -> Area:
     """An area of its parts. Raises ``Invalid`` for a table, request or answer that two parts declare."""
-    joined: dict[str, dict[Any, Any]] = {}
+    joined: dict[str, Any] = {}
     for key in ("commands", "tables", "apply", "queries", "measures", "streamed", "answers", "signals"):
         joined[key] = {}
         for part in parts:

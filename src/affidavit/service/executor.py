@@ -20,8 +20,8 @@ from affidavit.core.ledger_facts import ClockCorrected, RequestRefused
 from affidavit.core.ports import Tx
 from affidavit.core.rules import Rules
 from affidavit.service import gate
-from affidavit.service.reactions import Reactions
 from affidavit.service.own_streams import OwnStreams
+from affidavit.service.reactions import Reactions
 from affidavit.service.readings import Reading, RulesBook
 from affidavit.service.refusals import Refusals
 from affidavit.service.refusing import Refusing

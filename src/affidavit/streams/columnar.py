@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,9 @@ def _heads(column: Column, array: Any) -> Any:
     """Tag and u32 length of each value."""
     heads = np.zeros(len(array), np.dtype([("t", "u1"), ("n", "<u4")]))
     lengths = np.asarray(pc.fill_null(pc.binary_length(array), 0))
-    heads["t"] = TAG[column.type] if array.null_count == 0 else np.where(np.asarray(array.is_valid()), TAG[column.type], 0)
+    heads["t"] = (
+        TAG[column.type] if array.null_count == 0 else np.where(np.asarray(array.is_valid()), TAG[column.type], 0)
+    )
     heads["n"] = lengths
     return pa.Array.from_buffers(pa.binary(5), len(array), [None, pa.py_buffer(heads)]).cast(pa.large_binary())
 
@@ -113,7 +116,7 @@ def _heads(column: Column, array: Any) -> Any:
 def hash_leaves(data: bytes, offsets: Any) -> bytes:
     """The leaf hashes of ``leaf_entries``, end to end."""
     view, digest, ends = memoryview(data), sha256, offsets.tolist()
-    return b"".join([digest(view[a:b]).digest() for a, b in zip(ends, ends[1:], strict=False)])
+    return b"".join([digest(view[a:b]).digest() for a, b in pairwise(ends)])
 
 
 def table_of_rows(schema: Schema, rows: Sequence[bytes]) -> Any:

@@ -43,7 +43,9 @@ def id_text(body: bytes) -> str:
 def id_bytes(text: str) -> bytes:
     """The 16 bytes of an id. Raises ``Invalid``."""
     if not isinstance(text, str) or not _TEXT.fullmatch(text):
-        raise Invalid(f"{str(text)[:60]!r} is no id.", next_step="give an id such as 018f2f6e-8c4e-7a55-9d3e-0c1f5a2b3c4d.")
+        raise Invalid(
+            f"{str(text)[:60]!r} is no id.", next_step="give an id such as 018f2f6e-8c4e-7a55-9d3e-0c1f5a2b3c4d."
+        )
     return bytes.fromhex(text.replace("-", ""))
 
 

@@ -41,5 +41,7 @@ def merge(one: Aggregate, other: Aggregate) -> dict[str, Any]:
         elif isinstance(held, Mapping) and isinstance(value, Mapping):
             merged[key] = merge(held, value)
         else:
-            raise Invalid(f"{key}: {held!r} and {value!r} do not merge.", next_step="aggregates hold integers and maps.")
+            raise Invalid(
+                f"{key}: {held!r} and {value!r} do not merge.", next_step="aggregates hold integers and maps."
+            )
     return merged

@@ -79,9 +79,9 @@ def _bool(column: Column, value: Value) -> bytes:
 
 
 def _i64(column: Column, value: Value) -> bytes:
+    if type(value) is bool:
+        raise _wrong(column, value, "a whole number below 2**63")
     try:
-        if type(value) is bool:
-            raise TypeError
         return _I64.pack(value.__index__())
     except (AttributeError, TypeError, struct.error):
         raise _wrong(column, value, "a whole number below 2**63") from None
@@ -192,13 +192,13 @@ def _to_str(column: Column, body: bytes) -> str:
 
 _DECODE: dict[str, Callable[[Column, bytes], Value]] = {
     "bool": _to_bool,
-    "i64": lambda column, body: _I64.unpack(body)[0],
+    "i64": lambda _, body: _I64.unpack(body)[0],
     "f64": _to_f64,
-    "time": lambda column, body: _I64.unpack(body)[0],
-    "id": lambda column, body: body,
-    "digest": lambda column, body: body,
+    "time": lambda _, body: _I64.unpack(body)[0],
+    "id": lambda _, body: body,
+    "digest": lambda _, body: body,
     "str": _to_str,
-    "bytes": lambda column, body: body,
+    "bytes": lambda _, body: body,
 }
 
 

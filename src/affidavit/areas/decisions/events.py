@@ -45,8 +45,9 @@ class StreamOpened:
 class BatchSealed:
     """Segments were sealed: ``root`` is that of the tree over their headers, which are the attachment ``headers``.
 
-    ``spans`` places each segment: (stream, first, last, ids); ``kinds`` says of which stream kind each is. ``taken`` names rows of spool streams that went in under
-    other numbers (protected attributes). ``aggregates`` holds what the kernels computed.
+    ``spans`` places each segment (stream, first, last, ids), ``kinds`` says of which stream kind each is. ``taken`` names
+    rows of spool streams that went in under other numbers (protected attributes). ``aggregates`` holds what the
+    kernels computed.
     """
 
     batch: Id

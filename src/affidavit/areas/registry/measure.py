@@ -14,13 +14,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from affidavit.areas.registry import artifact, maths, models, tables
 from affidavit.areas.registry import commands as c
+from affidavit.areas.registry import maths, tables
 from affidavit.areas.registry import records as rec
 from affidavit.areas.registry.bounds import meets
 from affidavit.areas.registry.events import Verdict
 from affidavit.areas.registry.lookup import split_version
 from affidavit.areas.registry.rules import measured_split
+from affidavit.artifacts import artifact, models
 from affidavit.core import digest as digests
 from affidavit.core.area import Desk
 from affidavit.core.errors import Invalid, NotFound, Tampered

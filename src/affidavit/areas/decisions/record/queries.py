@@ -50,7 +50,9 @@ def spans_between(
         " WHERE s.kind = ? AND b.t_max >= IFNULL(?, b.t_max) AND b.t_min < IFNULL(?, '9')"
         " AND (? IS NULL OR w.deployment = ? OR w.deployment IS NULL) ORDER BY s.entry, s.position"
     )
-    rows = v.rows(sql, kind, time_text(start) if start else None, time_text(end) if end else None, deployment, deployment)
+    rows = v.rows(
+        sql, kind, time_text(start) if start else None, time_text(end) if end else None, deployment, deployment
+    )
     return [_dict(_SPAN, row) for row in rows]
 
 
@@ -63,7 +65,22 @@ def span(v: ViewTx, stream_id: str, first_seq: int) -> dict[str, Any] | None:
 def streams(query: c.ListStreams, v: ViewTx, ctx: Ctx) -> list[dict[str, Any]]:
     """One line a stream, oldest first."""
     return [
-        {k: s[k] for k in ("stream", "kind", "model", "number", "env", "pid", "opened", "next_seq", "state", "served", "missed")}
+        {
+            k: s[k]
+            for k in (
+                "stream",
+                "kind",
+                "model",
+                "number",
+                "env",
+                "pid",
+                "opened",
+                "next_seq",
+                "state",
+                "served",
+                "missed",
+            )
+        }
         for s in streams_of(v)
         if (query.model is None or s["model"] == query.model) and (query.state is None or s["state"] == query.state)
     ]

@@ -7,6 +7,7 @@ from affidavit.areas.decisions.record import commands as c
 from affidavit.core.area import Ctx, ViewTx
 from affidavit.core.envelope import Draft
 from affidavit.core.errors import Refused
+from affidavit.streams.sealed import Source, Span
 
 CONTROLS = ("AI-08.1",)
 
@@ -21,7 +22,8 @@ def record_batch(cmd: c.RecordBatch, state: ViewTx, ctx: Ctx) -> list[Draft]:
         if state.one("SELECT 1 FROM {stream} WHERE stream = ? AND pid IS NOT NULL", f.stream) is None
     ]  # fmt: skip
     next_seq: dict[str, int] = {}
-    for span in (*cmd.spans, *cmd.taken):
+    offered: tuple[Span | Source, ...] = (*cmd.spans, *cmd.taken)
+    for span in offered:
         expected = next_seq.get(span.stream)
         if expected is None:
             row = state.one("SELECT next_seq FROM {stream} WHERE stream = ?", span.stream)

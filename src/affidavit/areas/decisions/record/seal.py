@@ -42,7 +42,9 @@ def seal(request: c.Seal, desk: Desk) -> tuple[c.RecordBatch | None, Any]:
     return command, {"segments": len(headers), "rows": rows}
 
 
-def _stream(folder: Path, desk: Desk, headers: list[Any], opened: list[Any], closed: list[Any], lost: list[Any]) -> None:
+def _stream(
+    folder: Path, desk: Desk, headers: list[Any], opened: list[Any], closed: list[Any], lost: list[Any]
+) -> None:
     known = desk.ask("decisions.stream", folder.name)
     next_seq = known["next_seq"] if known else 0
     if known and known["state"] in ("closed", "lost"):

@@ -6,6 +6,7 @@ from affidavit.areas.decisions import events as e
 from affidavit.core.area import ViewTx
 from affidavit.core.envelope import Record
 from affidavit.core.fields import time_text
+from affidavit.streams.sealed import Source, Span
 
 TABLES = {
     "stream": "stream TEXT PRIMARY KEY, kind TEXT, deployment TEXT, model TEXT, number INTEGER, env TEXT, artifact TEXT,"
@@ -41,7 +42,8 @@ def _sealed(v: ViewTx, r: Record) -> None:
         [(s.stream, s.first_seq, s.last_seq, k, s.id_min, s.id_max, r.index, n)
          for n, (s, k) in enumerate(zip(f.spans, f.kinds, strict=True))],
     )  # fmt: skip
-    for span in (*f.spans, *f.taken):
+    placed: tuple[Span | Source, ...] = (*f.spans, *f.taken)
+    for span in placed:
         changed = v.run("UPDATE {stream} SET next_seq = ? WHERE stream = ?", span.last_seq + 1, span.stream)
         if not changed:  # a stream of the service or of the sealer: nobody announced it
             v.run(

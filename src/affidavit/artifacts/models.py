@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affidavit.areas.registry.artifact import File
-from affidavit.areas.registry.formats import sniff
+from affidavit.artifacts.artifact import File
+from affidavit.artifacts.formats import sniff
 from affidavit.core.errors import Invalid
 
 INSTALL = {

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from affidavit.areas.registry.formats import MODELS, sniff
+from affidavit.artifacts.formats import MODELS, sniff
 from affidavit.core import canonical
 from affidavit.core import digest as digests
 from affidavit.core.area import Desk
