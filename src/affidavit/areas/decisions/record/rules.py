@@ -10,6 +10,7 @@ from affidavit.core.errors import Refused
 from affidavit.streams.sealed import Source, Span
 
 CONTROLS = ("AI-08.1",)
+Ended = e.GapCounted | e.StreamClosed | e.StreamLost
 
 
 def record_batch(cmd: c.RecordBatch, state: ViewTx, ctx: Ctx) -> list[Draft]:
@@ -35,7 +36,8 @@ def record_batch(cmd: c.RecordBatch, state: ViewTx, ctx: Ctx) -> list[Draft]:
         next_seq[span.stream] = span.last_seq + 1
     if cmd.spans:
         drafts.append(_sealed(cmd))
-    drafts += [Draft(f, (f"stream:{f.stream}",)) for f in (*cmd.gaps, *cmd.closed, *cmd.lost)]
+    ends: tuple[Ended, ...] = (*cmd.gaps, *cmd.closed, *cmd.lost)
+    drafts += [Draft(f, (f"stream:{f.stream}",)) for f in ends]
     return drafts
 
 
