@@ -28,7 +28,10 @@ from affidavit.core.errors import Invalid, NotFound, Tampered
 from affidavit.core.fields import parse_duration
 
 MOST_CONTENTS = 50
-_CODE = ("artifact", "bounds", "formats", "maths", "measure", "models", "tables")
+_CODE = (
+    ("affidavit.areas.registry", ("bounds", "maths", "measure", "tables")),
+    ("affidavit.artifacts", ("artifact", "formats", "models")),
+)
 
 
 def register(request: c.Register, desk: Desk) -> rec.RecordVersion:
@@ -192,8 +195,9 @@ def _objective(desk: Desk) -> Any:
 def code_digest() -> str:
     """SHA-256 over the bytes of the measuring modules of this release."""
     state = hashlib.sha256()
-    for name in _CODE:
-        state.update(name.encode() + b"\0" + resources.files(__package__ or "").joinpath(f"{name}.py").read_bytes())
+    for package, names in _CODE:
+        for name in names:
+            state.update(name.encode() + b"\0" + resources.files(package).joinpath(f"{name}.py").read_bytes())
     return "sha256:" + state.hexdigest()
 
 
