@@ -17,6 +17,7 @@ from pathlib import Path
 
 import plan as plans
 import report
+import rows_explain
 import rows_grown
 import rows_log
 import rows_process
@@ -29,6 +30,7 @@ GROUPS = {
     "log": rows_log.log_rows,
     "grown": rows_grown.grown,
     "process": rows_process.processes,
+    "explain": rows_explain.explaining,
 }
 
 

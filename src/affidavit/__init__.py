@@ -13,6 +13,10 @@ __all__ = ["__version__", "init", "load_model", "open_workspace"]
 
 def __getattr__(name: str) -> Any:
     """The public functions, imported when first used: ``import affidavit`` itself loads nothing."""
+    if name in ("recorder", "recorded"):
+        from importlib import import_module
+
+        return getattr(import_module("affidavit.client"), name)
     if name in ("init", "load_model", "open_workspace"):
         from affidavit import bootstrap
 

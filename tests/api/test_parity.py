@@ -16,7 +16,7 @@ from affidavit.api.incoming import request_from_json
 from affidavit.api.openapi import document
 from affidavit.areas.catalog import catalog
 from affidavit.cli import area as cli_area
-from affidavit.core.area import Query
+from affidavit.core.area import Query, Streamed
 from affidavit.core.codec import plan
 from affidavit.core.errors import Refused
 from affidavit.service.workspace import Workspace
@@ -79,6 +79,8 @@ def json_values(served: Any, samples: dict[str, Sample]) -> dict[str, Any]:
 def through_http(served: Any, area: str, verb: str, cls: type, samples: dict[str, Sample]) -> None:
     url = f"/v1/{area}/{verb}"
     assert served.call.post(url, json_values(served, samples)).json().get("code") == "caught"
+    if issubclass(cls, Streamed):
+        assert served.call.get(url).status_code == 405
     if issubclass(cls, Query):
         pairs = [(n, t) for n, s in samples.items() for t in s.texts]
         assert served.call.get(url, params=pairs).json().get("code") == "caught"
@@ -110,6 +112,8 @@ def test_every_request_is_documented(area, verb, cls):
     assert list(body["schema"]["properties"]) == [f.name for f in plan(cls).fields]
     assert body["schema"].get("required", []) == [f.name for f in plan(cls).fields if f.required]
     assert ("get" in path) == issubclass(cls, Query)
+    repeated = any(p["name"] == "Idempotency-Key" for p in post.get("parameters", ()))
+    assert repeated == (not issubclass(cls, (Query, Streamed)))  # a look is asked again, not repeated
 
 
 @pytest.mark.parametrize(("area", "verb", "cls"), REQUESTS, ids=IDS)

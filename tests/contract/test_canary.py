@@ -1,4 +1,4 @@
-"""A canary name goes through every command and is found nowhere in the log."""
+"""A canary name goes through every command and every look, and is found neither in the log nor in the spool."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REQUESTS = [
 
 @pytest.mark.parametrize(("area", "cls"), REQUESTS, ids=[f"{a}.{c.verb}" for a, c in REQUESTS])
 def test_a_name_is_refused_or_kept_in_the_vault(make, area, cls):
-    """In turn each string field of the request holds the name: it is refused, or it is private; the log never holds it."""
+    """In turn each string field of the request holds the name: it is refused, or it is private; no log, no stream holds it."""
     made = make()
     ws = made.workspace
     for field in plan(cls).fields:
@@ -44,8 +44,10 @@ def test_a_name_is_refused_or_kept_in_the_vault(make, area, cls):
         except AffidavitError:
             continue
     bodies = b"".join(ws.stores.entries.entries(0, 10_000))
+    streams = b"".join(p.read_bytes() for p in ws.stores.spool.rglob("*") if p.is_file())
     for word in CANARY.replace("-", " ").split():
         assert word.encode() not in bodies
+        assert word.encode() not in streams
 
 
 def with_canary(sample, field):

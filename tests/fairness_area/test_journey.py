@@ -109,6 +109,15 @@ def version(ws, data, tmp_path, feature: str, run: str) -> str:
     return name
 
 
+def explained(ws, name: str, data) -> None:
+    """Its explainer planned by one, approved by another, measured: a model of a high tier is no black box."""
+    plan = ws.decisions.propose_explainer(
+        "hire", method="tree", deletion_gain="0.000000", stability="0.900000", reason="one feature is its whole reason"
+    )
+    ws.decisions.approve_explainer(plan.facts[0].plan, by=ws.people["approver"])
+    assert ws.decisions.measure_explainer(name, data=data).facts[0].passed
+
+
 def test_the_gate_holds_a_biased_version_and_passes_a_mended_one(ws, data, tmp_path):
     """Refused with the control that stands in the way; what passes is tested over the period."""
     start = ws.stores.clock.now()
@@ -119,6 +128,10 @@ def test_the_gate_holds_a_biased_version_and_passes_a_mended_one(ws, data, tmp_p
     assert refusal.value.controls == ("AI-04.2",)
     mended = version(ws, data, tmp_path, "skill", "01890000-0000-7000-8000-000000000002")
     ws.registry.promote(mended, to="staging", by=ws.people["operator"])
+    with pytest.raises(Refused) as refusal:
+        ws.registry.promote(mended, to="production", by=ws.people["operator"])
+    assert "AI-08.3" in refusal.value.controls
+    explained(ws, mended, data)
     request = ws.registry.request(mended, to="production").facts[0].request
     ws.registry.approve(request, by=ws.people["approver"])
     ws.registry.promote(mended, to="production", by=ws.people["operator"])

@@ -12,8 +12,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from affidavit.api import incoming, oplog
-from affidavit.api.rows import done_row, entry_path, json_answer
-from affidavit.core.area import Query, Request, Streamed, Who
+from affidavit.api.rows import document_answer, done_row, entry_path, json_answer
+from affidavit.core.area import Document, Query, Request, Streamed, Who
 from affidavit.core.errors import AffidavitError, Invalid
 from affidavit.service.executor import Done
 from affidavit.service.workspace import Workspace
@@ -49,13 +49,14 @@ def _query(workspace: Workspace, cls: type[Request], path: str, limit: int) -> E
         else:
             incoming.only(request)
             asked = incoming.request_from_json(cls, await incoming.json_of(request, limit))
-        return await run_in_threadpool(_answer, workspace, asked, who)
+        return await run_in_threadpool(_answer, workspace, asked, who, request.headers.get("accept", ""))
 
     return answer
 
 
-def _answer(workspace: Workspace, asked: Request, who: Who) -> Response:
-    return json_answer(workspace.do(asked, who, local=False))
+def _answer(workspace: Workspace, asked: Request, who: Who, accept: str) -> Response:
+    found = workspace.do(asked, who, local=False)
+    return document_answer(found, accept) if isinstance(found, Document) else json_answer(found)
 
 
 def _command(workspace: Workspace, cls: type[Request], path: str, limit: int) -> Endpoint:
@@ -78,6 +79,8 @@ def _execute(workspace: Workspace, wanted: Request, who: Who, command_id: str | 
         incoming.check_attachments(workspace, wanted)
     options: dict[str, Any] = {"command_id": command_id} if command_id else {}
     done: Done = workspace.do(wanted, who, local=False, **options)
+    if not done.records:  # a measure that found nothing to record
+        return json_answer(done_row(done))
     row: dict[str, Any] = done_row(done) | {"accepted": workspace.accepted(done).decode()}
     status = 200 if done.repeated else 201
     if publish:

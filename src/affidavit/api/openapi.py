@@ -7,6 +7,7 @@ from typing import Any
 from affidavit import __version__
 from affidavit.api.derived import WAITS, offered
 from affidavit.api.problems import BASE, MEDIA_TYPE, STATUS
+from affidavit.api.rows import DOCUMENT
 from affidavit.api.schemas import Schema, Schemas, example_of
 from affidavit.core.area import Query, Request, Streamed
 from affidavit.core.fields import Attachment, Digest, Id
@@ -21,14 +22,27 @@ _READ = (400, 401, 403, 404, 421, 500, 503)
 _ENTRIES: Schema = {"type": "array", "items": {"type": "object"}}
 OUTCOME: Schema = {
     "type": "object",
-    "required": ["command", "repeated", "entries", "accepted"],
+    "required": ["command", "repeated", "entries"],
     "properties": {
         "command": {"type": "string", "description": "the id of the command: send it again to repeat it safely"},
         "repeated": {"type": "boolean", "description": "true if the command was accepted before under this id"},
         "entries": _ENTRIES,
-        "accepted": {"type": "string", "description": "signed note over the last entry: the promise to publish it"},
+        "accepted": {
+            "type": "string",
+            "description": "signed note over the last entry: the promise to publish it; absent without entries",
+        },
         "published": {"type": "boolean", "description": "with wait=published: whether it is published by now"},
-        "result": {"description": "what a measure gives back; stored nowhere"},
+        "result": {"description": "what a measure gives back; stored nowhere; a document as name, type, facts, body"},
+    },
+}
+DOCUMENT_SCHEMA: Schema = {
+    "type": "object",
+    "required": ["name", "type", "facts", "body"],
+    "properties": {
+        "name": {"type": "string"},
+        "type": {"type": "string", "description": "the media type of the bytes"},
+        "facts": {"type": "object"},
+        "body": {"type": "string", "contentEncoding": "base64"},
     },
 }
 PROBLEM: Schema = {
@@ -80,13 +94,13 @@ def _derived(schemas: Schemas, area: str, verb: str, cls: type[Request]) -> Sche
     content = {"application/json": {"schema": body, "example": example_of(body, schemas.parts)}}
     post = shared | {"operationId": name, "requestBody": {"required": True, "content": content}}
     if issubclass(cls, Streamed):
-        return {"post": post | {"responses": {"200": _json("The answer", {}), **problems(*_JSON_BODY)}}}
+        return {"post": post | {"responses": {"200": _streamed(), **problems(*_JSON_BODY)}}}
     if issubclass(cls, Query):
         answers = {"200": _json("The answer", {}), **problems(*_JSON_BODY)}
         get = shared | {"operationId": name, "parameters": _parameters(body), "responses": answers}
         return {"get": get, "post": post | {"operationId": name + "_post", "responses": answers}}
     answers = {
-        "201": _outcome("Accepted: new entries"), "200": _outcome("Accepted before under this Idempotency-Key"),
+        "201": _outcome("Accepted: new entries"), "200": _outcome("Accepted before under this Idempotency-Key, or nothing to record"),
         "202": _outcome("Accepted, and not published yet"), **problems(*_JSON_BODY),
     }  # fmt: skip
     key = _parameter("Idempotency-Key", "header", schemas.of(Id), "the id of the command: one UUID, kept for retries")
@@ -107,6 +121,17 @@ def _parameter(name: str, place: str, schema: Schema, says: str, *, required: bo
 
 def _json(says: str, schema: Schema) -> Schema:
     return {"description": says, "content": {"application/json": {"schema": schema}}}
+
+
+def _streamed() -> Schema:
+    """A JSON answer, or a document: its bytes under their own media type, what it says in ``Document-Facts``."""
+    content = {"application/json": {"schema": {}}, DOCUMENT: {"schema": DOCUMENT_SCHEMA}, "*/*": {"schema": {}}}
+    text: Schema = {"schema": {"type": "string"}}
+    headers = {
+        "Content-Disposition": text | {"description": "the name of a document"},
+        "Document-Facts": text | {"description": "what a document says in short, as JSON"},
+    }
+    return {"description": "The answer, or a document", "content": content, "headers": headers}
 
 
 def _outcome(says: str) -> Schema:

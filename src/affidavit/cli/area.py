@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from affidavit.areas.catalog import catalog
 from affidavit.bootstrap import open_workspace
 from affidavit.cli import show
 from affidavit.cli.parsing import Parser, common, subparsers
-from affidavit.core.area import Query, Request, Streamed
+from affidavit.core.area import Document, Measure, Query, Request, Streamed
 from affidavit.core.codec import Field, plan
+from affidavit.core.errors import Invalid
 from affidavit.core.fields import check_text
 from affidavit.service.executor import Done
 from affidavit.service.intake import request_of, sample, text_value, upload_of
 from affidavit.service.workspace import Workspace
 
-RESERVED = {"by", "json", "workspace", "verb", "area_verb", "command_id"}
+RESERVED = {"by", "json", "workspace", "verb", "area_verb", "command_id", "out"}
 
 
 def parser_of(area: str) -> Parser:
@@ -46,6 +51,8 @@ def _add_fields(parser: argparse.ArgumentParser, cls: type[Request]) -> None:
         first = False
     if not issubclass(cls, (Query, Streamed)):
         parser.add_argument("--command-id", help="id of an earlier try, to repeat it safely")
+    if issubclass(cls, (Measure, Streamed)):
+        parser.add_argument("--out", metavar="FILE", help="where to write an answer that is a file; never over another")
 
 
 def _metavar(field: Field) -> str:
@@ -81,6 +88,9 @@ def run(area: str, args: list[str]) -> int:
     for field in plan(cls).fields:
         if field.private and isinstance(values.get(field.name), str):
             check_text(field.name, values[field.name])
+    out = getattr(given, "out", None)
+    if out is not None:
+        show.check_free(Path(out))  # before the work: an access or a command is not done for nothing
     workspace = open_workspace(given.workspace, by=given.by)
     try:
         options: dict[str, Any] = {"wait": "published"}
@@ -94,17 +104,41 @@ def run(area: str, args: list[str]) -> int:
                 and not value.startswith(("p-", "policy:"))
             ):
                 values[field.name] = workspace.as_named(value).principal
-        found = workspace.do(request_of(workspace, cls, values), **options)
-        _print(found, workspace, as_json=given.json or getattr(cls, "document", False))
+        found = _kept(workspace.do(request_of(workspace, cls, values), **options), out)
+        _print(cls, found, workspace, as_json=given.json or getattr(cls, "document", False))
     finally:
         workspace.close()
     return 0
 
 
-def _print(found: Any, workspace: Workspace, *, as_json: bool) -> None:
+def _kept(found: Any, out: str | None) -> Any:
+    """The answer with its document written: a file by its own name in this folder, or ``out``; what it says remains."""
+    if isinstance(found, Document):
+        return {"file": show.save(found, out), **found.facts}
+    if isinstance(found, Done) and isinstance(found.result, Document):
+        return replace(found, result={"file": show.save(found.result, out), **found.result.facts})
+    if out is not None:
+        raise Invalid("--out: the answer is no file.", next_step="leave --out away; what was done stands.")
+    return found
+
+
+def _print(cls: type[Request], found: Any, workspace: Workspace, *, as_json: bool) -> None:
     if as_json:
         show.print_json(show.done_row(found) if isinstance(found, Done) else found)
     elif isinstance(found, Done):
-        show.print_done(found)
+        show.print_done(found, shown_by=_shower(cls))
     else:
-        show.print_value(show.named(found, workspace.principal_name, workspace.text))
+        shower, value = _shower(cls), show.named(found, workspace.principal_name, workspace.text)
+        if shower is None:
+            show.print_value(value)
+        else:
+            show.print_lines(shower(value))
+
+
+def _shower(cls: type[Request]) -> Callable[[Any], Iterable[str]] | None:
+    """What turns the answer of a request into lines; None prints it as it is."""
+    if cls.shows is None:
+        return None
+    module, _, name = cls.shows.partition(":")
+    found: Callable[[Any], Iterable[str]] = getattr(importlib.import_module(module), name)
+    return found

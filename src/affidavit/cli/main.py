@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("affidavit.cli.log", "publish, show entries and receipts, rotate keys, close periods"),
     "audit": ("affidavit.cli.audit", "assess controls over a period, run drills, write the evidence package"),
     "verify": ("affidavit.cli.verify", "verify a package, a log, a proof or a workspace, offline"),
+    "seal": ("affidavit.cli.seal", "seal what recorders wrote, once or as a process that keeps watch"),
     "serve": ("affidavit.cli.serve", "serve the HTTP API"),
     "demo": ("affidavit.cli.demo", "take a real model to production and show the evidence"),
 }

@@ -6,15 +6,18 @@ import json
 import re
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from affidavit.core import codec
+from affidavit.core.area import Document
+from affidavit.core.errors import Invalid, StoreDown
 from affidavit.core.fields import time_text
 from affidavit.service.executor import Done
 from affidavit.service.rows import done_row, record_row
 
-__all__ = ["done_row", "named", "print_done", "print_json", "print_value", "record_row"]
+__all__ = ["done_row", "named", "print_done", "print_json", "print_lines", "print_value", "record_row", "save"]
 VAULT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 LAST_COLUMN = 30
 PRINCIPAL = re.compile(r"p-[0-9a-f]{32}")
@@ -62,15 +65,45 @@ def print_value(value: Any, indent: str = "") -> None:
         print(f"{indent}{_cell(value)}")
 
 
-def print_done(done: Done) -> None:
-    """What a command left in the log."""
+def check_free(path: Path) -> None:
+    """Raise ``Invalid`` if something stands where a document is to be written."""
+    if path.exists() or path.is_symlink():
+        raise Invalid(f"{path} exists already.", next_step="remove it, or give another name: --out FILE.")
+
+
+def save(document: Document, out: str | None) -> str:
+    """Write a document to ``out``, or under its own name in this folder; the path. Raises ``Invalid`` if a file is there."""
+    path = Path(out) if out is not None else Path(Path(document.name).name)
+    check_free(path)
+    try:
+        with path.open("xb") as file:
+            file.write(document.body)
+    except OSError as e:
+        raise StoreDown(
+            f"{path} cannot be written: {e.strerror}.", next_step="choose another place: --out FILE."
+        ) from None
+    return str(path)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines that a request's own ``shows`` made."""
+    for line in lines:
+        print(line)
+
+
+def print_done(done: Done, shown_by: Callable[[Any], Iterable[str]] | None = None) -> None:
+    """What a command left in the log, then what a measure gives back."""
     if done.repeated:
         print("accepted before under this command id:")
     for record in done.records:
         print(f"entry {record.index}  {record.head.tag}  {time_text(record.head.at)}")
         print_value(codec.dump_object(record.fact), "  ")
-    if isinstance(done.result, (dict, list, str, int)):
+    if shown_by is not None and done.result is not None:
+        print_lines(shown_by(done.result))
+    elif isinstance(done.result, (dict, list, str, int)):
         print_value(done.result)
+    elif not done.records:
+        print("nothing to record")
 
 
 def _flat(value: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -84,6 +85,10 @@ class Measure(Request):
     a result that is one of our errors is raised once the command is in the log. ``(None, result)`` says that there
     was nothing to record.
     """
+
+    def rest(self, facts: tuple[Any, ...]) -> Measure | None:  # noqa: ARG002
+        """The measure that goes on where this one's record stands, None for the end: long work, one record a step."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +226,13 @@ class Desk(Protocol):
 
     def keep_segment(self, file: Path) -> tuple[str, int]:
         """Store a segment's file durably, byte for byte: ``(digest, bytes)``."""
+
+    def hold(self, context: AbstractContextManager[Any]) -> None:
+        """Enter a context that is left once the measure's command was decided: with the error, if it was refused."""
+
+    @property
+    def kernels(self) -> tuple[Any, ...]:
+        """The kernels of every area (``streams.kernels.Kernel``)."""
 
     def drop_segment(self, digest: str) -> None:
         """Destroy a stored segment's file; absent is success. Only erasure and retention call this."""

@@ -155,6 +155,8 @@ def split(body: bytes, *, proven: bool = False) -> Raw:
     if not isinstance(value, dict) or not isinstance(value.get("data"), dict):
         raise Invalid("the entry is no envelope: it has no data.", next_step="check which log this is.")
     data, private = value.pop("data"), value.pop("private", {})
+    if not isinstance(private, dict):
+        raise Invalid("the entry is no envelope: its private part is no map.", next_step="check which log this is.")
     head = codec.load_object(Head, value, "envelope")
     sealed = {k: codec.load_object(Sealed, v, f"private.{k}") for k, v in private.items()}
     return Raw(head, data, sealed)

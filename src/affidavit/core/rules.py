@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -67,6 +67,14 @@ class Calendar:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long records of a class stay: destroyed after ``keep``, never before ``at_least`` (None: the control's minimum)."""
+
+    keep: timedelta
+    at_least: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The adopted rules. ``digest`` is that of their text; the text itself is an attachment of the entry."""
 
@@ -78,6 +86,7 @@ class Rules:
     parameters: dict[str, dict[str, Any]]
     calendar: Calendar
     body: Mapping[str, Any]
+    retention: dict[str, Retention] = field(default_factory=dict)
 
     def allows(self, roles: tuple[str, ...], permission: str) -> bool:
         """Whether one of ``roles`` carries ``permission`` (``registry.*`` covers the area)."""
@@ -176,6 +185,26 @@ def _calendar(value: Any) -> Calendar:
     return Calendar(days, zone, holidays)
 
 
+RECORD_CLASSES = ("decisions", "groups", "outcomes", "explanations", "actions", "reads", "heartbeats")
+
+
+def _retention(value: Any) -> dict[str, Retention]:
+    """``{decisions: {keep: P730D, at_least: P183D}}``: by record class; a class without a line is kept for good."""
+    found = {}
+    for name, given in _map(value, "retention").items():
+        where, body = f"retention.{name}", _map(given, f"retention.{name}")
+        if name not in RECORD_CLASSES:
+            raise Invalid(f"{where}: no such record class.", next_step=f"classes: {', '.join(RECORD_CLASSES)}.")
+        if extra := sorted(set(body) - {"keep", "at_least"}):
+            raise Invalid(f"{where}: unknown key {extra[0]!r}.", next_step="a class has keep and at_least.")
+        keep = parse_duration(_get({name: body}, name, "keep"))
+        at_least = parse_duration(body["at_least"]) if "at_least" in body else None
+        if keep < (at_least or timedelta(seconds=1)):
+            raise Invalid(f"{where}: keep {body['keep']} is shorter than at_least.", next_step=_NEXT)
+        found[name] = Retention(keep, at_least)
+    return found
+
+
 def rules_of(value: Any, digest: str, defaults: Mapping[str, Mapping[str, Any]]) -> Rules:
     """The rules of a parsed ``rules.yaml``; ``defaults`` are the parameters of the control library.
 
@@ -202,5 +231,5 @@ def rules_of(value: Any, digest: str, defaults: Mapping[str, Mapping[str, Any]])
             parameters[control][name] = setting
     return Rules(
         digest, environments, roles, transitions, tuple((p[0], p[1]) for p in pairs), parameters,
-        _calendar(body.get("calendar", {})), body,
+        _calendar(body.get("calendar", {})), body, _retention(body.get("retention", {})),
     )  # fmt: skip

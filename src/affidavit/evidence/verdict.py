@@ -73,11 +73,21 @@ class Report(NamedTuple):
         found = [f"{self.level}: {verdict}", f"{self.kind} {self.target}"]
         if self.origin:
             found.append(f"log {self.origin}, {self.size} entries")
-        found += [f"{name}: {value}" for name, value in self.facts.items()]
+        for name, value in self.facts.items():
+            found += _told(name, value)
         found += [f"problem: {problem}" for problem in self.problems]
         found += [f"note: {note}" for note in self.notes]
         found += [f"not authenticated: {place}" for place in self.unauthenticated]
         return found
+
+
+def _told(name: str, value: Any) -> list[str]:
+    """A fact as lines; a map has a line for each of its values. Text that a terminal would obey is escaped."""
+    if isinstance(value, Mapping):
+        return [f"{name}:", *(f"  {line}" for k, v in value.items() for line in _told(k, v))]
+    text = "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    line = f"{name}: {text}"
+    return [line if line.isprintable() else ascii(line)[1:-1]]
 
 
 class Notebook:

@@ -1,4 +1,4 @@
-"""Verify a package, a log or a receipt offline, with the core install alone: every flaw is found and named.
+"""Verify a package, a log, a receipt or a decision's proof offline, with the core install alone: every flaw is named.
 
 Imports no area, no YAML, no numpy. Nothing is extracted, nothing of a target is executed. Formats:
 docs/spec/package.md, docs/spec/log.md, docs/spec/entries.md.
@@ -37,10 +37,10 @@ def verify_target(
     enrolled: Mapping[str, Enrolled] | None = None,
     workspace: VerifyWorkspace | None = None,
 ) -> Report:
-    """Verify whatever ``target`` is: a zip, a receipt, a folder with ``checkpoint``, a folder with ``affidavit.toml``.
+    """Verify whatever ``target`` is: a zip, a receipt, a decision's proof, a log folder, a workspace folder.
 
-    ``workspace`` verifies the last of these; the level that it reports is kept. Raises ``NotFound`` for what
-    is none of them, and what the single verifiers raise.
+    A log has ``checkpoint``, a workspace ``affidavit.toml``: ``workspace`` verifies the last of these, and the level
+    that it reports is kept. Raises ``NotFound`` for what is none of them, and what the single verifiers raise.
     """
     path = Path(target)
     if path.is_dir():
@@ -55,6 +55,10 @@ def verify_target(
     if not path.is_file():
         raise NotFound(f"{path} does not exist.", next_step="give a package, a receipt, a log or a workspace.")
     start = _start(path)
+    if start[:1] == b"{":  # the proof of a decision; a receipt begins with words, a package with PK
+        from affidavit.evidence.decision_proof import verify_decision_proof
+
+        return verify_decision_proof(path, vkeys, trust=trust, require=require, enrolled=enrolled)
     if path.suffix in (".proof", ".tlog-proof") or (start[:2] != b"PK" and is_proof(start)):
         return verify_proof(path, vkeys, trust=trust, require=require, enrolled=enrolled)
     return verify_package(path, vkeys=vkeys, against=against, trust=trust, require=require, enrolled=enrolled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -34,6 +35,7 @@ class ServiceDesk:
         with self._stores.entries.read() as tx:
             self.rules: Rules = Reading(tx, executor.catalog, executor.book).rules()
         self.rows_written = 0
+        self.held = ExitStack()
 
     def ask(self, name: str, *args: Any) -> Any:
         with self._stores.entries.read() as tx:
@@ -98,6 +100,13 @@ class ServiceDesk:
     def keep_segment(self, file: Path) -> tuple[str, int]:
         with file.open("rb") as source:
             return self._stores.segments.put(source)
+
+    def hold(self, context: AbstractContextManager[Any]) -> None:
+        self.held.enter_context(context)
+
+    @property
+    def kernels(self) -> tuple[Any, ...]:
+        return self._executor.catalog.kernels
 
     def drop_segment(self, digest: str) -> None:
         self._stores.segments.delete(digest)

@@ -34,6 +34,7 @@ def examine(
         _head(root, settings.head),
         *_keys(root),
         _vault(workspace),
+        _erasures(workspace, found),
         _disk(root),
         _sqlite(),
         _reactions(workspace),
@@ -119,6 +120,22 @@ def _vault(workspace: Workspace) -> Row:
             f"{len(lost)} of {len(named)} texts are missing, first of entry {lost[0]}: restore vault.db",
         )
     return ("vault", "ok", f"all {len(named)} texts of entries are known")
+
+
+def _erasures(workspace: Workspace, found: Recovered) -> Row:
+    """Orders to erase that are not carried out or not proven; what a restored backup brought back."""
+    if found.destroyed:
+        told = f"a restored backup held {found.destroyed} segment files with erased rows; they were destroyed again"
+        return ("erasures", "weak", told)
+    orders = workspace.ask("decisions.erasures")
+    waiting = [o["id"] for o in orders if o["erased"] < o["row_count"]]
+    if waiting:
+        return ("erasures", "bad", f"{len(waiting)} ordered and not carried out: affidavit decisions carry-out")
+    unproven = [o["id"] for o in orders if not o["proven"]]
+    if unproven:
+        told = f"{len(unproven)} not proven by another identity: affidavit decisions prove-erasure {unproven[0]}"
+        return ("erasures", "weak", told)
+    return ("erasures", "ok", f"{len(orders)} proven; backups of segments/ must not outlive what they promise")
 
 
 def _disk(root: Path) -> Row:

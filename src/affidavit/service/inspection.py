@@ -17,6 +17,7 @@ from affidavit.ledger.listing import Problem
 from affidavit.ledger.merkle import leaf_hash
 from affidavit.ledger.reader import TileReader
 from affidavit.service import views
+from affidavit.service.inspect_segments import inspect_segments
 from affidavit.service.key_line import key_line
 from affidavit.service.publisher import open_head
 from affidavit.service.workspace import Workspace
@@ -57,6 +58,7 @@ def inspect(workspace: Workspace, fresh: EntryStore, against: bytes | None = Non
         ("ledger.db", lambda: _entries(workspace, found)),
         ("log.vkey", lambda: _keys(workspace, found)),
         ("objects", lambda: _objects(workspace, found)),
+        ("segments", lambda: inspect_segments(workspace, found)),
         ("vault.db", lambda: _vault(workspace, found)),
         ("ledger.db", lambda: _tables(workspace, found, fresh)),
         ("operational.db", lambda: _rows(stores.operational, found)),  # type: ignore[arg-type]

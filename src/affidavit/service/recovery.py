@@ -19,6 +19,7 @@ from affidavit.service.bundles import bundled, extent, first_difference, unsigne
 from affidavit.service.executor import Executor
 from affidavit.service.publisher import collect_leftovers, open_head, publish
 from affidavit.service.readings import Reading
+from affidavit.service.revived import destroy_again
 from affidavit.service.stores import Stores
 
 _KEEP = "Keep everything as it is; restore the missing part from a mirror and start again."
@@ -35,7 +36,8 @@ class Reingests(Protocol):
 class Recovered:
     """What start-up found and did: entries taken back, entries published, tables built, texts erased again.
 
-    ``waiting`` are accepted entries that could not be published because the log key is lost.
+    ``waiting`` are accepted entries that could not be published because the log key is lost; ``destroyed`` are segment
+    files that an erasure had replaced, brought back by a restored backup and destroyed again.
     """
 
     reingested: int
@@ -43,6 +45,7 @@ class Recovered:
     rebuilt: bool
     waiting: int = 0
     erased: int = 0
+    destroyed: int = 0
 
 
 def recover(executor: Executor) -> Recovered:
@@ -68,19 +71,19 @@ def recover(executor: Executor) -> Recovered:
     )
     if taken:
         _record(executor, first, stop)
-    erased = _erase_again(executor)
+    erased, destroyed = _erase_again(executor), destroy_again(executor)
     published, size = 0, stores.entries.size()
     if stores.key_lost and size > signed:
-        return Recovered(taken, 0, rebuilt, size - signed, erased)
+        return Recovered(taken, 0, rebuilt, size - signed, erased, destroyed)
     if size:
         published = publish(stores, restamp=False).grew
         collect_leftovers(stores, size)
-    return Recovered(taken, published, rebuilt, 0, erased)
+    return Recovered(taken, published, rebuilt, 0, erased, destroyed)
 
 
 def _sweep(stores: Stores) -> None:
     """Remove temp files of dead processes, where the stores leave any."""
-    for store in (stores.tiles, stores.objects):
+    for store in (stores.tiles, stores.objects, stores.segments):
         sweep: Callable[[], int] | None = getattr(store, "sweep", None)
         if sweep is not None:
             sweep()

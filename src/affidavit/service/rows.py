@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from affidavit.core import codec
+from affidavit.core.area import Document
 from affidavit.core.envelope import Record
 from affidavit.core.fields import time_text
 from affidavit.service.executor import Done
@@ -26,6 +28,14 @@ def done_row(done: Done) -> dict[str, Any]:
     row: dict[str, Any] = {
         "command": done.command_id, "repeated": done.repeated, "entries": [record_row(r) for r in done.records]
     }  # fmt: skip
-    if isinstance(done.result, (dict, list, str, int)):
+    if isinstance(done.result, Document):
+        row["result"] = document_row(done.result)
+    elif isinstance(done.result, (dict, list, str, int)):
         row["result"] = done.result
     return row
+
+
+def document_row(document: Document) -> dict[str, Any]:
+    """A document as a JSON object: name, media type, what it says in short, its bytes in base64."""
+    body = base64.b64encode(document.body).decode()
+    return {"name": document.name, "type": document.type, "facts": dict(document.facts), "body": body}

@@ -11,6 +11,8 @@ import re
 
 from affidavit.core.errors import Invalid
 
+PER_MS = 4096
+"""Ids of one millisecond."""
 _TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 
 
@@ -28,7 +30,7 @@ class Minter:
             self._ms, self._count = ms, 0
         else:
             self._count += 1
-            if self._count == 4096:
+            if self._count == PER_MS:
                 self._ms, self._count = self._ms + 1, 0
         head = (self._ms << 16 | 0x7000 | self._count).to_bytes(8, "big")
         return head + bytes((tail[0] & 0x3F | 0x80,)) + tail[1:]

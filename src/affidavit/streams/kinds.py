@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from affidavit.core.errors import Invalid
 from affidavit.streams.schema import Column, Schema
 
 DECISION_BEFORE = (
@@ -72,3 +73,19 @@ HEARTBEATS = Schema.of("heartbeats", (
 FIXED: dict[str, Schema] = {
     "outcomes": OUTCOMES, "explanations": EXPLANATIONS, "actions": ACTIONS, "reads": READS, "heartbeats": HEARTBEATS,
 }  # fmt: skip
+
+
+def check_spooled(schema: Schema) -> None:
+    """Raise ``Invalid`` unless a stream of the spool may have this schema: the fixed columns of its kind are there."""
+    if schema.kind in FIXED:
+        good = schema == FIXED[schema.kind]
+    elif schema.kind == "groups":
+        names = [n.removeprefix("g.") for n in schema.names if n.startswith("g.")]
+        good = bool(names) and schema == groups_waiting(names)
+    else:
+        own = set(schema.columns) - {*DECISION_BEFORE, *DECISION_AFTER}
+        good = {*DECISION_BEFORE, *DECISION_AFTER} <= set(schema.columns) and all(
+            c.name.startswith("in.") or c.name == "out" or c.name.startswith("out.") for c in own
+        )
+    if not good:
+        raise Invalid(f"the columns are not those of {schema.kind}.", next_step="record with a release that fits.")

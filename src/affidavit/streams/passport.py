@@ -7,14 +7,19 @@ deployment, version and rules are readings of the ledger, copied so that a servi
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from affidavit.core import canonical, codec
-from affidavit.core.errors import Invalid, NotFound
+from affidavit.core.errors import Invalid, NotFound, StoreDown
 from affidavit.core.fields import Count, Dec6, Digest, Id, Positive, Slug, Token
 
+_EXPLAINER = ("artifact", "background", "explainer", "method", "seed")
+_RULES = "correct the section recorder of rules.yaml."
 OnFull = Literal["refuse", "count"]
 When = Literal["never", "sampled", "always", "adverse"]
 
@@ -105,3 +110,65 @@ def read_passport(spool: Path, model: str, env: str) -> Passport:
     if (found.model, found.env) != (model, env):
         raise Invalid(f"{file} is the passport of {found.model}@{found.env}.", next_step="issue it again.")
     return found
+
+
+def policy_of(section: Any) -> Policy:
+    """The policy that the section ``recorder`` of the rules states; keys left out have their defaults.
+
+    Raises ``Invalid`` naming an unknown key or a value that does not fit.
+    """
+    if not isinstance(section, Mapping):
+        raise Invalid(f"recorder: {section!r} is not a map.", next_step=_RULES)
+    known = [f.name for f in fields(Policy)]
+    if unknown := sorted(str(k) for k in section if k not in known):
+        raise Invalid(f"recorder.{unknown[0]} is unknown.", next_step=f"known keys: {', '.join(known)}.")
+    body, share = dict(section), section.get("share")
+    if isinstance(share, int | float) and not isinstance(share, bool):
+        body["share"] = f"{share:.6f}"
+    found: Policy = codec.load_object(Policy, body, "recorder")
+    if not 0 <= float(found.share) <= 1:
+        raise Invalid(f"recorder.share: {found.share} is not from 0 to 1.", next_step=_RULES)
+    return found
+
+
+def make_passport(model: str, env: str, origin: str, section: Any, ask: Callable[..., Any]) -> Passport:
+    """The passport of what serves an environment now, as the answers of ``ask`` (``registry.live`` …) tell it.
+
+    ``section`` is that of the rules on the recorder. Raises ``NotFound`` if nothing serves there, ``Invalid`` for
+    rules off form.
+    """
+    policy, live = policy_of(section), ask("registry.live", model, env)
+    if live is None:
+        raise NotFound(
+            f"no version of {model} serves {env}.",
+            next_step=f"promote one: affidavit registry promote {model}/N --to {env}.",
+        )
+    name = ask("registry.system_of_model", model)
+    system = ask("registry.system", name) if name else None
+    rule = ask("decisions.routing_in_force", model)
+    routing: Routing | None = None
+    if rule is not None:
+        routing = codec.load_object(Routing, {f.name: rule[f.name] for f in fields(Routing)}, "routing")
+    explainer = ask("decisions.explainer_of", model, live["number"])
+    return Passport(
+        origin, model, env, live["number"], live["id"], live["artifact"], policy,
+        tier=system["tier"] if system else "unknown", routing=routing,
+        explainer=digest_of({k: explainer[k] for k in _EXPLAINER}) if explainer else None,
+    )  # fmt: skip
+
+
+def write_passport(spool: Path, passport: Passport) -> Path:
+    """Put a passport into the spool in one step: a reader finds the old one or the new one, whole. Raises ``StoreDown``."""
+    file = passport_file(spool, passport.model, passport.env)
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as sink:
+            sink.write(canonical.encode(codec.dump_object(passport)))
+            sink.flush()
+            os.fsync(sink.fileno())
+        draft.replace(file)
+    except OSError as e:
+        draft.unlink(missing_ok=True)
+        raise StoreDown(f"{file}: {e.strerror}.", next_step="free space, or check the spool's rights.") from None
+    return file

@@ -4,7 +4,8 @@ A stream has a folder ``<spool>/<stream>/`` with files ``000001.wal``, ``000002.
 holds frames: u32 length of the body, u32 CRC-32 of type and body, u8 type, body (all little-endian). One ``write`` call
 carries one frame, so that a process killed at any instruction leaves whole frames and at most one torn at the end.
 
-The writer holds a POSIX record lock on the newest file: not inherited by a fork, gone with the process.
+The writer holds a lock (``flock``) on the newest file: gone with the process, kept when the same process reads the file
+(a record lock would not be). A child of a fork closes what it inherited.
 """
 
 from __future__ import annotations
@@ -99,6 +100,13 @@ def row_body(seq: int, salt: bytes, row: bytes) -> bytes:
     return ROW_HEAD.pack(seq) + salt + row
 
 
+def batch_parts(first: int, count: int, body: Any) -> tuple[bytes, Any]:
+    """A whole batch frame in two parts that one call writes: ``body`` is the Arrow IPC stream, any buffer."""
+    head = BATCH_HEAD.pack(first, count)
+    crc = zlib.crc32(body, zlib.crc32(head, zlib.crc32(bytes((BATCH,)))))
+    return FRAME.pack(len(head) + len(body), crc, BATCH) + head, body
+
+
 def split_row(body: bytes) -> tuple[int, bytes, bytes]:
     """``(seq, salt, row)`` of a row frame. Raises ``Invalid`` for one too short."""
     if len(body) < 8 + SALT_BYTES + 32:
@@ -174,7 +182,7 @@ def alive(file: Path) -> bool:
     except OSError as e:
         raise StoreDown(f"{file} cannot be opened: {e.strerror}.", next_step="check its rights.") from None
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return True
     finally:

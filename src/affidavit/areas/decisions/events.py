@@ -134,24 +134,32 @@ class RowRange:
     last: Count
 
 
+Basis = Literal["request", "retention", "court-order", "error"]
+
+
 @fact("decisions.erasure_ordered")
 @dataclass(frozen=True, slots=True)
 class ErasureOrdered:
-    """Rows are to be destroyed: how many decisions, on what basis. ``targets`` (attachment) names segments and rows."""
+    """Rows are to be destroyed: how many decisions, on what basis. ``targets`` (attachment) names segments and rows.
+
+    From this entry on the rows count as erased. ``reason`` is None where the retention rules are the reason.
+    """
 
     order: Id
-    basis: Literal["request", "retention", "court-order", "error"]
+    basis: Basis
     decisions: Count
     rows: Positive
     targets: Attachment
-    reason: VaultText
-    kind: Kind | None = None
+    reason: VaultText | None = None
 
 
 @fact("decisions.rows_erased")
 @dataclass(frozen=True, slots=True)
 class RowsErased:
-    """Payload and salt of rows of a segment were destroyed, their leaves kept: same root, another file."""
+    """Payload and salt of rows of a segment were destroyed, their leaves kept: same root, another file.
+
+    ``t_max`` is the time of the segment's newest row.
+    """
 
     order: Id
     stream: Id
@@ -163,18 +171,32 @@ class RowsErased:
     file_before: Digest
     file: Digest
     file_bytes: Count
+    t_max: datetime | None = None
 
 
 @fact("decisions.erasure_proven")
 @dataclass(frozen=True, slots=True)
 class ErasureProven:
-    """Another identity scanned again: no stored segment or spool holds any row of the order (``found`` is 0)."""
+    """Another identity scanned again: no stored file and no spool holds any row of the order.
+
+    ``segments`` files were read, ``spooled`` rows of the spool; ``rows`` leaves of the order were looked for.
+    """
 
     order: Id
     segments: Count
     rows: Count
-    found: Count
-    spool: bool
+    spooled: Count
+
+
+@fact("decisions.erasure_failed")
+@dataclass(frozen=True, slots=True)
+class ErasureFailed:
+    """Another identity scanned again and found rows of the order: how many, and where (attachment)."""
+
+    order: Id
+    rows: Count
+    found: Positive
+    places: Attachment
 
 
 @fact("decisions.hold_placed")
@@ -202,21 +224,27 @@ class HoldReleased:
 @fact("decisions.segments_verified")
 @dataclass(frozen=True, slots=True)
 class SegmentsVerified:
-    """Stored segments were read again and hashed: how many, how many differ or are missing, the age of the oldest.
+    """Stored segments were read again and hashed: ``segments`` of the ``sealed`` ones, and how many are flawed.
+    ``newest`` is the entry of the newest seal that was known when it began.
 
-    ``unexplained`` counts rows whose payload is gone without an erasing entry. ``overdue`` counts segments kept beyond
-    the retention of their class without a hold; ``early`` those gone before it.
+    ``missing`` and ``damaged`` count segments; ``unexplained`` rows whose payload is gone without an erasing entry;
+    ``revived`` files that an erasure had destroyed. ``overdue`` counts segments kept beyond the retention of their
+    class without a hold (``ruled`` says whether the rules state one), ``early`` those that retention erased before its
+    minimum. ``oldest`` is the earliest time that a segment with payload reaches back to.
     """
 
     day: Token
+    newest: Count
+    sealed: Count
     segments: Count
     rows: Count
     damaged: Count
     missing: Count
     unexplained: Count
+    revived: Count
     overdue: Count
     early: Count
-    oldest: datetime | None
+    ruled: bool
     anchored: bool
-    denied: Count
     details: Attachment
+    oldest: datetime | None = None

@@ -11,31 +11,47 @@ from affidavit.core.fields import Attachment, Count, Dec6, Digest, Id, Positive,
 from affidavit.streams.passport import Condition
 
 
+Cause = Literal["artifact", "environment", "input", "nondeterminism", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionReplayed:
+    """The share of one version in a replay. ``why`` says why the version could not be run at all; None if it ran."""
+
+    number: Positive | None
+    artifact: Digest
+    sampled: Count
+    failed: Count
+    why: Token | None = None
+
+
 @fact("decisions.replay_measured")
 @dataclass(frozen=True, slots=True)
 class ReplayMeasured:
     """Decisions were run again by the recorded version, in a confined process: how many gave the recorded output.
 
-    ``population`` is the digest of the ids drawn from, ``seed`` draws the sample (None: decisions were named).
-    ``isolation`` says what confinement was obtained. ``results`` holds each decision's outcome.
+    ``population`` is the digest of the sealed rows drawn from (as ranges of streams), ``seed`` draws the sample and
+    ``seeded`` says who chose it (None: decisions were named). ``isolation`` is what confinement every child obtained,
+    ``worst`` the largest difference of a number (None: none was compared, or it is not finite). ``results`` holds each
+    decision's outcome and no recorded value.
     """
 
     replay: Id
     model: Slug
-    number: Positive
-    artifact: Digest
+    versions: tuple[VersionReplayed, ...]
     start: datetime
     end: datetime
     population: Digest
     population_n: Count
     seed: Token | None
+    seeded: Literal["caller", "service"] | None
     sampled: Positive
     equal: Count
     differing: Count
     failed: Count
     erased: Count
     tolerance: Dec6
-    worst: Dec6
+    worst: Dec6 | None
     isolation: tuple[Token, ...]
     code: Digest
     results: Attachment
@@ -47,14 +63,17 @@ class MismatchInvestigated:
     """A replay that did not give the recorded output was looked into by a person."""
 
     replay: Id
-    cause: Literal["artifact", "environment", "input", "nondeterminism", "unknown"]
+    cause: Cause
     note: VaultText
 
 
 @fact("decisions.explainer_planned")
 @dataclass(frozen=True, slots=True)
 class ExplainerPlanned:
-    """How a model is to be explained, and the bounds its fidelity is judged by, fixed before it is measured."""
+    """How a model is to be explained, and the bounds its fidelity is judged by, fixed before it is measured.
+
+    ``words`` (canonical or plain JSON) says features and outcomes in the words of a letter, and how to contest.
+    """
 
     plan: Id
     model: Slug
@@ -62,6 +81,7 @@ class ExplainerPlanned:
     deletion_gain: Dec6
     stability: Dec6
     reason: VaultText
+    words: Attachment | None = None
 
 
 @fact("decisions.explainer_approved")
@@ -98,6 +118,7 @@ class ExplainerMeasured:
     passed: bool
     code: Digest
     results: Attachment
+    split: Token | None = None
 
 
 @fact("decisions.explanation_requested")
@@ -127,30 +148,35 @@ class ExplanationAnswered:
     model: Slug
     number: Positive
     artifact: Digest
-    letter: Digest | None
-    explanation: Digest | None
     recomputed: bool
     plain: bool
     contest: bool
+    letter: Digest | None = None
+    explanation: Digest | None = None
     reason: VaultText | None = None
 
 
 @fact("decisions.explanation_measured")
 @dataclass(frozen=True, slots=True)
 class ExplanationMeasured:
-    """Attributions of decisions were computed on demand, or again: how many agree with what was stored."""
+    """Stored attributions of a version were computed again: how many agree with what was stored.
+
+    ``adverse`` counts the version's adverse decisions in the window, ``adverse_explained`` those with a stored explanation.
+    """
 
     model: Slug
     number: Positive
     artifact: Digest
     explainer: Token
-    background: Digest
     seed: Count
-    decisions: Positive
+    decisions: Count
     compared: Count
     agreeing: Count
     additivity: Dec6
     results: Attachment
+    background: Digest | None = None
+    adverse: Count | None = None
+    adverse_explained: Count | None = None
 
 
 @fact("decisions.routing_proposed")
@@ -194,6 +220,8 @@ class OversightMeasured:
     ``bypassed`` met the rule and were never held; ``unrouted`` were held and did not; ``early`` took effect before the
     release; ``untrained`` were released by somebody not authorised or trained then; ``hasty`` under the least review time;
     ``unanswered`` contests or opt-outs were not honoured. ``overrides`` and ``agreements`` count releases.
+    Not known yet: held decisions still ``waiting``, contests ``pending`` that are not due, agreed decisions whose time of
+    effect nobody recorded (``effect_unknown``), ``erased`` rows that no rule can be recomputed on.
     """
 
     deployment: Id
@@ -215,12 +243,29 @@ class OversightMeasured:
     agreements: Count
     median_review_ms: Count
     details: Attachment
+    waiting: Count = 0
+    pending: Count = 0
+    effect_unknown: Count = 0
+    erased: Count = 0
+
+
+@fact("decisions.tenants_restricted")
+@dataclass(frozen=True, slots=True)
+class TenantsRestricted:
+    """A principal sees decisions of these tenants alone from here on; with ``everything`` of all again."""
+
+    principal: Principal
+    tenants: tuple[Token, ...]
+    everything: bool = False
 
 
 @fact("decisions.tenant_probed")
 @dataclass(frozen=True, slots=True)
 class TenantProbed:
-    """A canary of one tenant was looked for as another: it must not be found, and its own tenant must find it."""
+    """A canary of one tenant was looked for as another: it must not be found, and its own tenant must find it.
+
+    ``doors`` were tried; ``own_sees`` if each of them shows it to its own tenant; ``leaking`` show it to the other.
+    """
 
     canary: Id
     owner: Token
@@ -228,3 +273,4 @@ class TenantProbed:
     own_sees: bool
     other_sees: bool
     doors: tuple[Token, ...]
+    leaking: tuple[Token, ...] = ()

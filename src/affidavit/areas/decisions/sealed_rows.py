@@ -6,14 +6,16 @@ Everything read is checked: headers against the batch's root, a row against its 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from affidavit.areas.decisions.erasure.standing import check_shown, erased_place
 from affidavit.core.area import Desk
 from affidavit.core.digest import read_verified
 from affidavit.core.envelope import Record
-from affidavit.core.errors import NotFound, Tampered
+from affidavit.core.errors import AffidavitError, NotFound, Tampered
 from affidavit.ledger import merkle
 from affidavit.streams.ids import id_bytes
 from affidavit.streams.schema import Schema
@@ -104,15 +106,52 @@ def opened(desk: Desk, where: Placed) -> Any:
     return found
 
 
+@contextmanager
+def reading(where: Placed) -> Iterator[None]:
+    """Whatever a damaged file makes its reader raise becomes ``Tampered`` that names the segment."""
+    try:
+        yield
+    except Tampered as e:
+        raise _damaged(where, e.problem) from None
+    except AffidavitError:
+        raise
+    except (ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError) as e:
+        raise _damaged(where, f"{type(e).__name__}: {e}") from None
+
+
+def _damaged(where: Placed, problem: str) -> Tampered:
+    told = problem if where.header.id in problem else f"segment {where.header.id}: {problem}"
+    return Tampered(
+        told, next_step=f"restore {where.file} from a backup; `affidavit decisions verify-segments` lists what differs."
+    )
+
+
 def find(desk: Desk, decision: str) -> Row:
-    """The sealed row of a decision, verified up to its header. Raises ``NotFound``, ``Invalid`` for a malformed id, ``Tampered``."""
+    """The sealed row of a decision, verified up to its header; an erased one has no salt, row and values.
+
+    Raises ``NotFound``, ``Invalid`` for a malformed id, ``Tampered``, ``Refused`` between an order to erase and its end.
+    """
     wanted = id_bytes(decision)
-    for span in desk.ask("decisions.spans_with", decision):
+    spans = desk.ask("decisions.spans_with", decision)
+    for span in spans:
         where = placed(desk, span)
-        segment = opened(desk, where)
-        index = segment.find(wanted)
+        with reading(where):
+            segment = opened(desk, where)
+            index = segment.find(wanted)
+            if index is not None:
+                check_shown(desk, span["stream"], span["first_seq"], index)
+                return row_at(where, segment, index)
+    for span in spans:
+        order, index = erased_place(desk, wanted, span) or (None, None)
         if index is not None:
-            return row_at(where, segment, index)
+            where = placed(desk, span)
+            with reading(where):
+                return row_at(where, opened(desk, where), index)
+        if order is not None:
+            raise NotFound(
+                f"no decision {decision}; if it was in segment {span['stream']}/{span['first_seq']}, retention erased it.",
+                next_step=f"affidavit decisions erasures --order {order['id']} shows that erasure.",
+            )
     raise NotFound(
         f"no sealed decision {decision}.",
         next_step="check the id and the workspace; a fresh decision is found once `affidavit decisions seal` has run.",

@@ -29,7 +29,13 @@ AREA = Area(
         c.MeasureSplits: f"{_MEASURE}:measure_splits",
         c.ObserveReads: f"{_MEASURE}:observe_reads",
     },
-    answers={"dataset": v.dataset, "run": v.run, "splits": v.splits, "measurements": v.measurements},
+    answers={
+        "dataset": v.dataset,
+        "run": v.run,
+        "splits": v.splits,
+        "measurements": v.measurements,
+        "children": v.children,
+    },
     checks="affidavit.areas.lineage.checks.v1",
     view=v.VIEW,
 )

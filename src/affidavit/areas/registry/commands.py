@@ -127,7 +127,7 @@ class RequestPromotion(Command):
 
     verb: ClassVar[str] = "request"
     permission: ClassVar[str] = "registry.request"
-    asks: ClassVar[tuple[str, ...]] = ("fairness.latest",)
+    asks: ClassVar[tuple[str, ...]] = ("fairness.latest", "decisions.explainer_of")
     gated: ClassVar[bool] = True
     version: VersionRef
     to: Token
@@ -164,7 +164,7 @@ class PromoteVersion(Command):
     permission: ClassVar[str] = "registry.promote"
     env_field: ClassVar[str | None] = "to"
     gated: ClassVar[bool] = True
-    asks: ClassVar[tuple[str, ...]] = ("lineage.run", "fairness.latest", "access.roles_of")
+    asks: ClassVar[tuple[str, ...]] = ("lineage.run", "fairness.latest", "decisions.explainer_of", "access.roles_of")
     version: VersionRef
     to: Token
 
@@ -180,7 +180,7 @@ class BreakGlass(Command):
     permission: ClassVar[str] = "registry.break_glass"
     env_field: ClassVar[str | None] = "to"
     gated: ClassVar[bool] = True
-    asks: ClassVar[tuple[str, ...]] = ("incidents.incident", "fairness.latest")
+    asks: ClassVar[tuple[str, ...]] = ("incidents.incident", "fairness.latest", "decisions.explainer_of")
     version: VersionRef
     to: Token
     incident: Id
@@ -208,7 +208,7 @@ class RequestWaiver(Command):
 
     verb: ClassVar[str] = "request-waiver"
     permission: ClassVar[str] = "registry.waive"
-    asks: ClassVar[tuple[str, ...]] = ("access.principal", "fairness.latest")
+    asks: ClassVar[tuple[str, ...]] = ("access.principal", "fairness.latest", "decisions.explainer_of")
     version: VersionRef
     control: Token
     attribute: Token
@@ -320,7 +320,7 @@ class Why(Query):
 
     verb: ClassVar[str] = "why"
     permission: ClassVar[str] = "registry.read"
-    asks: ClassVar[tuple[str, ...]] = ("lineage.run", "fairness.latest", "access.roles_of")
+    asks: ClassVar[tuple[str, ...]] = ("lineage.run", "fairness.latest", "decisions.explainer_of", "access.roles_of")
     version: VersionRef
     to: Token
 
@@ -364,7 +364,7 @@ class Show(Query):
 
     verb: ClassVar[str] = "show"
     permission: ClassVar[str] = "registry.read"
-    asks: ClassVar[tuple[str, ...]] = ("lineage.dataset", "lineage.run", "fairness.latest")
+    asks: ClassVar[tuple[str, ...]] = ("lineage.dataset", "lineage.run", "fairness.latest", "decisions.explainer_of")
     version: VersionRef
 
 

@@ -18,6 +18,7 @@ ACTS = {
     "AI-01.4": "its author registers it from a recorded run (affidavit registry register)",
     "AI-02.1": "the data owner completes the record (affidavit lineage)",
     "AI-04.2": "an engineer assesses it by group (affidavit fairness assess) or brings a version that passes",
+    "AI-08.3": "an engineer measures its explainer (affidavit decisions measure-explainer) under an approved plan",
 }
 WAIVE = "a waiver (affidavit registry request-waiver), approved by another person"
 _NOT_RUN = not_tested("the gate did not run")
@@ -98,6 +99,9 @@ def measured_entry(state: ViewTx, ctx: Ctx, version: lookup.Version, control: st
         return newest.entry if newest else None
     if control == "AI-04.2":
         found = ctx.ask("fairness.latest", version.model, version.number)
+        return int(found["entry"]) if found else None
+    if control == "AI-08.3":
+        found = ctx.ask("decisions.explainer_of", version.model, version.number)
         return int(found["entry"]) if found else None
     return None
 

@@ -9,7 +9,7 @@ from affidavit.areas.decisions.record import commands as c
 from affidavit.core.area import Ctx, ViewTx
 from affidavit.core.fields import time_text
 
-ANSWERS = ("stream", "streams_of", "spans_with", "spans_between", "span")
+ANSWERS = ("stream", "streams_of", "spans_with", "spans_between", "span", "last_id")
 """What others may ask by ``decisions.NAME``."""
 _STREAM = (
     "stream", "kind", "deployment", "model", "number", "env", "artifact", "configuration", "host", "pid", "receipt_key",
@@ -60,6 +60,12 @@ def span(v: ViewTx, stream_id: str, first_seq: int) -> dict[str, Any] | None:
     """The span of a segment, None if it was never sealed."""
     row = v.one(f"SELECT {', '.join(_SPAN)} FROM {{span}} WHERE stream = ? AND first_seq = ?", stream_id, first_seq)
     return _dict(_SPAN, row) if row else None
+
+
+def last_id(v: ViewTx, stream_id: str) -> str | None:
+    """The highest decision id of a stream that is sealed; None if none is."""
+    row = v.one("SELECT MAX(id_max) FROM {span} WHERE stream = ?", stream_id)
+    return row[0] if row else None
 
 
 def streams(query: c.ListStreams, v: ViewTx, ctx: Ctx) -> list[dict[str, Any]]:

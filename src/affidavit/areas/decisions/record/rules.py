@@ -6,7 +6,7 @@ from affidavit.areas.decisions import events as e
 from affidavit.areas.decisions.record import commands as c
 from affidavit.core.area import Ctx, ViewTx
 from affidavit.core.envelope import Draft
-from affidavit.core.errors import Refused
+from affidavit.core.errors import Invalid, Refused
 from affidavit.streams.sealed import Source, Span
 
 CONTROLS = ("AI-08.1",)
@@ -36,9 +36,32 @@ def record_batch(cmd: c.RecordBatch, state: ViewTx, ctx: Ctx) -> list[Draft]:
         next_seq[span.stream] = span.last_seq + 1
     if cmd.spans:
         drafts.append(_sealed(cmd))
+    _check_gaps(cmd, state)
     ends: tuple[Ended, ...] = (*cmd.gaps, *cmd.closed, *cmd.lost)
     drafts += [Draft(f, (f"stream:{f.stream}",)) for f in ends]
     return drafts
+
+
+def _check_gaps(cmd: c.RecordBatch, state: ViewTx) -> None:
+    """Each gap follows on those the ledger has counted. Refused: ``gap-counted-before``."""
+    if len(cmd.counted) != len(cmd.gaps):
+        raise Invalid(f"{len(cmd.gaps)} gaps and {len(cmd.counted)} counts.", next_step="seal again from the spool.")
+    missed: dict[str, int] = {}
+    for gap, before in zip(cmd.gaps, cmd.counted, strict=True):
+        row = state.one("SELECT missed FROM {stream} WHERE stream = ? AND pid IS NOT NULL", gap.stream)
+        found = missed.get(gap.stream, row[0] if row else 0)
+        if found != before:
+            raise Refused("gap-counted-before", f"stream {gap.stream}: {found} missed requests are counted, not {before}.",
+                          next_step="seal again from the spool.", controls=CONTROLS)  # fmt: skip
+        missed[gap.stream] = found + gap.missed
+
+
+def record_join(cmd: c.RecordJoin, state: ViewTx, ctx: Ctx) -> list[Draft]:
+    """The use of the join key, on the deployment it was used for."""
+    fact = e.JoinKeyUsed(
+        cmd.deployment, cmd.start, cmd.end, cmd.purpose, cmd.rows, cmd.joined, cmd.k, cmd.result,
+    )  # fmt: skip
+    return [Draft(fact, (f"deployment:{cmd.deployment}",))]
 
 
 def _sealed(cmd: c.RecordBatch) -> Draft:

@@ -16,6 +16,7 @@ TABLES = {
     " row_count INTEGER, t_min TEXT, t_max TEXT, aggregates TEXT",
     "span": "stream TEXT, first_seq INTEGER, last_seq INTEGER, kind TEXT, id_min TEXT, id_max TEXT, entry INTEGER,"
     " position INTEGER, file TEXT, PRIMARY KEY (stream, first_seq)",
+    "gap": "entry INTEGER PRIMARY KEY, stream TEXT, start TEXT, until TEXT, missed INTEGER, why TEXT",
 }
 """``span.file`` is null until erasure rewrote the segment: then it is the digest of the file that stands now."""
 
@@ -42,13 +43,13 @@ def _sealed(v: ViewTx, r: Record) -> None:
         [(s.stream, s.first_seq, s.last_seq, k, s.id_min, s.id_max, r.index, n)
          for n, (s, k) in enumerate(zip(f.spans, f.kinds, strict=True))],
     )  # fmt: skip
-    placed: tuple[Span | Source, ...] = (*f.spans, *f.taken)
-    for span in placed:
+    placed: list[tuple[Span | Source, str]] = [*zip(f.spans, f.kinds, strict=True), *((t, "groups") for t in f.taken)]
+    for span, kind in placed:
         changed = v.run("UPDATE {stream} SET next_seq = ? WHERE stream = ?", span.last_seq + 1, span.stream)
         if not changed:  # a stream of the service or of the sealer: nobody announced it
             v.run(
                 "INSERT INTO {stream} (stream, kind, next_seq, state, served, missed) VALUES (?, ?, ?, 'own', 0, 0)",
-                span.stream, "own", span.last_seq + 1,
+                span.stream, kind, span.last_seq + 1,
             )  # fmt: skip
 
 
@@ -66,6 +67,8 @@ def _lost(v: ViewTx, r: Record) -> None:
 
 def _gap(v: ViewTx, r: Record) -> None:
     f: e.GapCounted = r.fact
+    row = (r.index, f.stream, time_text(f.start), time_text(f.end), f.missed, f.why)
+    v.run("INSERT INTO {gap} VALUES (?, ?, ?, ?, ?, ?)", *row)
     v.run("UPDATE {stream} SET missed = missed + ? WHERE stream = ? AND state = 'open'", f.missed, f.stream)
 
 
