@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".cache" / "bench-peers"
-PINS = {"pymerkle": ("pymerkle==7.0.0", "cachetools==7.2.1")}
+PINS = {"duckdb": ("duckdb==2.0.0",), "pymerkle": ("pymerkle==7.0.0", "cachetools==7.2.1")}
 QUIET = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _SCRIPTS = Path(__file__).resolve().parent / "peers"
 

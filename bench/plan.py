@@ -20,6 +20,10 @@ class Plan:
     ledger_entries: int
     processes: int
     peer_limit_s: float = 300.0
+    segments: int = 763
+    segment_rows: int = 131_072
+    real_segments: int = 4
+    lookups: int = 20
 
 
 def full(work: Path, *, peers: bool) -> Plan:
@@ -29,4 +33,4 @@ def full(work: Path, *, peers: bool) -> Plan:
 
 def quick(work: Path, *, peers: bool) -> Plan:
     """The same work, too small for its figures to mean anything."""
-    return Plan(work, peers, 2, 3, 3, 5_000, 5, 100, 2)
+    return Plan(work, peers, 2, 3, 3, 5_000, 5, 100, 2, segments=4, segment_rows=4096, real_segments=2, lookups=3)

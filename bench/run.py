@@ -20,6 +20,7 @@ import report
 import rows_explain
 import rows_grown
 import rows_log
+import rows_lookup
 import rows_process
 import rows_store
 
@@ -30,6 +31,7 @@ GROUPS = {
     "log": rows_log.log_rows,
     "grown": rows_grown.grown,
     "process": rows_process.processes,
+    "lookup": rows_lookup.lookups,
     "explain": rows_explain.explaining,
 }
 

@@ -32,7 +32,13 @@ def gateway(house, tmp_path, *rows, source="gateway", start=None):
     lines = [(house.deployment, (start + timedelta(hours=h)).isoformat(), n) for h, n in rows]
     file = csv_of(tmp_path / f"{source}.csv", "deployment,hour,count", *lines)
     return lambda: house.ws.decisions.observe_counts(
-        source, extract=file, account="project 7", query="requests by hour", start=start, end=start + DAY, by=house.who["engineer"]
+        source,
+        extract=file,
+        account="project 7",
+        query="requests by hour",
+        start=start,
+        end=start + DAY,
+        by=house.who["engineer"],
     )
 
 
@@ -48,12 +54,18 @@ def details_of(house, fact):
 # ---------------------------------------------------------------- extracts
 
 BAD = {
-    "hour-twice": (f"deployment,hour,count\n{ID},2026-01-05T09:00:00Z,1\n{ID},2026-01-05T10:00:00+01:00,1", "stands twice"),
+    "hour-twice": (
+        f"deployment,hour,count\n{ID},2026-01-05T09:00:00Z,1\n{ID},2026-01-05T10:00:00+01:00,1",
+        "stands twice",
+    ),
     "half-hour-zone": (f"deployment,hour,count\n{ID},2026-01-05T09:00:00+05:30,1", "does not begin an hour of UTC"),
     "no-zone": (f"deployment,hour,count\n{ID},2026-01-05T09:00:00,1", "has no zone"),
     "negative": (f"deployment,hour,count\n{ID},2026-01-05T09:00:00Z,-1", "no whole number of 0 or more"),
     "fraction": (f"deployment,hour,count\n{ID},2026-01-05T09:00:00Z,1.5", "no whole number of 0 or more"),
-    "truth value": (f'{{"deployment":"{ID}","hour":"2026-01-05T09:00:00Z","count":true}}', "no whole number of 0 or more"),
+    "truth value": (
+        f'{{"deployment":"{ID}","hour":"2026-01-05T09:00:00Z","count":true}}',
+        "no whole number of 0 or more",
+    ),
     "nobody": ("model,hour,count\nemployment,2026-01-05T09:00:00Z,1", "names no deployment, and no model with env"),
     "no such id": ("deployment,hour,count\nx,2026-01-05T09:00:00Z,1", "is not an id"),
     "no column": ("deployment,hour\nx,2026-01-05T09:00:00Z", "has no count"),
@@ -128,8 +140,21 @@ def test_every_kind_of_flaw_of_a_day_is_counted_and_its_rows_are_named(house, tm
     gateway(house, tmp_path, (9, 135), (7, 2), start=day)()
     done = house.ws.decisions.reconcile(day, by=house.who["engineer"])
     (fact,) = done.facts
-    got = {n: getattr(fact, n) for n in ("recorded", "missed", "duplicates", "unfilled", "unknown", "plain", "late", "lost", "uncovered")}
-    assert got == {"recorded": 134, "missed": 4, "duplicates": 1, "unfilled": 5, "unknown": 10, "plain": 6, "late": 2, "lost": 1, "uncovered": 0}
+    got = {
+        n: getattr(fact, n)
+        for n in ("recorded", "missed", "duplicates", "unfilled", "unknown", "plain", "late", "lost", "uncovered")
+    }
+    assert got == {
+        "recorded": 134,
+        "missed": 4,
+        "duplicates": 1,
+        "unfilled": 5,
+        "unknown": 10,
+        "plain": 6,
+        "late": 2,
+        "lost": 1,
+        "uncovered": 0,
+    }
     # unknown: four of another version, one of another workspace, five from before the version was registered
     assert fact.steps == 6  # five that were set back, and the doubled id, whose own time is another
     assert [(g.hour.hour, g.observed, g.recorded) for g in fact.gaps] == [(7, 2, 5), (9, 135, 129)]
@@ -152,7 +177,13 @@ def test_without_a_counter_the_day_is_self_reported_and_late_rows_show_on_the_se
     house.clock.advance(timedelta(hours=5))
     by = house.who["engineer"]
     (first,) = house.ws.decisions.reconcile(day, by=by).facts
-    assert (first.source, first.extract, first.observed, first.recorded, first.late) == ("self-reported", None, 20, 20, 0)
+    assert (first.source, first.extract, first.observed, first.recorded, first.late) == (
+        "self-reported",
+        None,
+        20,
+        20,
+        0,
+    )
     house.seal()
     (again,) = house.ws.decisions.reconcile(day, deployment=house.deployment, by=by).facts
     assert (again.recorded, again.late) == (25, 5)
@@ -160,7 +191,9 @@ def test_without_a_counter_the_day_is_self_reported_and_late_rows_show_on_the_se
     gateway(house, tmp_path, (9, 20), (19, 7), source="mesh", start=day)()
     (third,) = house.ws.decisions.reconcile(day, by=by).facts
     assert third.source == "observed"
-    assert [(g.hour.hour, g.observed, g.recorded) for g in third.gaps] == [(19, 7, 5)], "what one counter missed is not lost"
+    assert [(g.hour.hour, g.observed, g.recorded) for g in third.gaps] == [(19, 7, 5)], (
+        "what one counter missed is not lost"
+    )
 
 
 def test_a_missing_segment_and_erased_rows_are_told_apart_from_rows_never_recorded(house, tmp_path):
@@ -168,15 +201,18 @@ def test_a_missing_segment_and_erased_rows_are_told_apart_from_rows_never_record
     day = midnight(house)
     house.record(30)
     house.seal()
-    house.record(12)
+    ids = house.record(12)
     house.seal()
+    house.ws.decisions.erase("request", reason="asked for it", decisions=ids[3:5], by=house.who["privacy"])
+    house.ws.decisions.carry_out(by=house.who["privacy"])
     desk = ServiceDesk(house.ws.executor, house.admin, local=True)
     where = next(sealed_rows.segments_between(desk, "decisions"))
     desk.drop_segment(where.file)
     house.clock.advance(DAY)
     gateway(house, tmp_path, (9, 42), start=day)()
     (fact,) = house.ws.decisions.reconcile(day, by=house.who["engineer"]).facts
-    assert (fact.recorded, fact.unreadable) == (12, 30)
+    assert (fact.recorded, fact.unreadable, fact.unfilled) == (12, 30, 0)
+    assert details_of(house, fact)["erased"] == 2
     assert [(s.what, s.first, s.last) for s in fact.spots] == [("unreadable", 0, 29)]
 
 

@@ -151,8 +151,15 @@ def test_a_selection_takes_what_is_left_of_it(house):
     assert house.do("erase", "error", "a bug", subject="s1").facts[0].decisions == 3
     with pytest.raises(NotFound):
         house.erase(subject="s1")
+    house.record(600)
+    house.seal()
+    facts = house.erase(tenant="t0").facts
+    assert (facts[0].decisions, [len(f.rows) for f in facts if len(f.rows) > 60]) == (258, [120, 80])
+    house.ws.publish()
+    last = sealed_rows.find(house.desk(), ids[0])
+    assert last.row is None
     states = [o["state"] for o in house.do("erasures", by="auditor")]
-    assert states == ["erased", "erased", "erased"]
+    assert states == ["erased"] * 4
     assert house.inspect().problems == []
 
 

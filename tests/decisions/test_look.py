@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from look_house import OTHER, READINGS, LookHouse
 
 from affidavit.areas.decisions.look.tree import lines
+from affidavit.areas.decisions.look.windows import windows_of
 from affidavit.core.area import Who
 from affidavit.core.errors import NotAllowed, NotFound, Refused
 from affidavit.evidence.verify import verify_target
@@ -98,6 +99,27 @@ def test_feature_runs_are_followed(made):
     assert runs[6] == "unknown: the window names none"
     assert made.do("trace", made.ids[0])["sources"] == "unknown: none were recorded"
     assert made.do("trace", made.ids[20])["sources"].startswith("unknown: the recorded text is no")
+
+
+ODD_SOURCES = [
+    ("nested too deep", "[" * 60 + "]" * 60), ("not a list", '{"stream":"x"}'), ("a list of words", '["meter"]'), ("floats", "[{\"from\":1.5}]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [o[1] for o in ODD_SOURCES], ids=[o[0] for o in ODD_SOURCES])
+def test_windows_off_form_are_called_unknown(made, text):
+    """Whatever stands in the column, the trace goes on."""
+    assert windows_of(made.desk(), text).startswith("unknown: the recorded text is no")
+
+
+def test_a_trace_looks_into_so_many_windows_of_such_a_size(made, monkeypatch):
+    """What is left out is said."""
+    stored = made.keep(READINGS)
+    many = made.windows(*({"stream": f"m/{n}", "digest": stored} for n in range(103)))
+    found = windows_of(made.desk(), many)
+    assert len(found) == 101 and found[99]["check"] == "verified" and found[100]["why"] == "3 more windows"
+    monkeypatch.setattr("affidavit.areas.decisions.look.windows.MOST_BYTES", 5)
+    assert windows_of(made.desk(), made.windows({"digest": stored}))[0]["check"] == "not checked"
 
 
 def test_late_facts_stand_with_the_decision_they_are_about(made):
@@ -208,6 +230,23 @@ def test_the_way_back_counts_decisions_by_deployment_and_month(made):
     assert (lines_["production"]["decisions"], lines_["production"]["months"]) == (48, {"2026-01": 48})
     assert lines_["staging"]["decisions"] == 0
     assert made.do("of_model", "employment/1")["decisions"] == 48
+    engineer, at = made.who["engineer"], made.clock.now()
+    made.ws.lineage.register_dataset(
+        "survey", version="1", data=made.data, origin="https://example.org/surveys/2015.csv", source_version="1", licence="CC0-1.0",
+        legal_basis="public-domain", sensitivity="internal", owner=engineer.principal, collected_from=at - timedelta(days=90),
+        collected_to=at - timedelta(days=60), retention="P1Y", by=engineer,
+    )  # fmt: skip
+    made.ws.lineage.register_dataset(
+        "rows", version="2", data=made.data, origin="https://example.org/surveys/rows-2.parquet", source_version="1", licence="CC0-1.0", legal_basis="public-domain",
+        sensitivity="internal", owner=engineer.principal, collected_from=at - timedelta(days=90), collected_to=at - timedelta(days=60),
+        retention="P1Y", parents=["dataset:survey/1"], by=engineer,
+    )  # fmt: skip
+    derived = made.do("of_dataset", "dataset:survey/1")
+    assert (derived["datasets"], derived["whole"], derived["decisions"]) == (
+        ["dataset:survey/1", "dataset:rows/2"],
+        True,
+        0,
+    )
     for verb, name in (("of_dataset", "dataset:rows/9"), ("of_model", "employment/9")):
         with pytest.raises(NotFound, match="no "):
             made.do(verb, name)

@@ -10,6 +10,7 @@ from look_house import LookHouse
 
 from affidavit.areas.decisions import sealed_rows
 from affidavit.core.errors import AffidavitError, NotFound, Tampered
+from affidavit.service.desk import ServiceDesk
 from affidavit.store.clock import SimulatedClock
 
 
@@ -119,6 +120,16 @@ def test_no_flipped_bit_changes_an_answer(made, damaged):
                 refused += 1
                 assert e.next_step, at
     assert refused > 100
+
+
+def test_an_entry_that_the_log_does_not_hold_is_not_handed_out(made, monkeypatch):
+    """The entry in the database is another than the published one: no proof is made of it."""
+    right = ServiceDesk.proof_of
+    monkeypatch.setattr(
+        ServiceDesk, "proof_of", lambda desk, index: (right(desk, index - 1)[0], *right(desk, index)[1:])
+    )
+    with pytest.raises(Tampered):
+        made.do("prove", made.ids[7])
 
 
 def test_altered_headers_are_refused(made, monkeypatch):

@@ -135,6 +135,10 @@ def test_a_limit_gives_the_first_rows_and_says_that_there_are_more(made, monkeyp
         ask(made)
     with pytest.raises(Invalid, match="at most 50"):
         ask(made, limit=51)
+    monkeypatch.setattr(module, "MOST_BYTES", 1000)
+    with pytest.raises(Invalid, match=r"more than 1,000 bytes"):
+        ask(made, limit=40)
+    assert ask(made, limit=40, columns=["out"]).facts["rows"] == 40
 
 
 WRONG = [
@@ -183,6 +187,7 @@ def test_versions_with_other_columns_are_asked_together(house):
         house.record(1, writer=writer, **{column.name: value})
 
     house.record(1)
+    house.seal()
     record(Column("in.z", "i64"), 4)
     house.seal()
 

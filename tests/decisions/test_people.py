@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from datetime import timedelta
@@ -10,8 +12,10 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 
+from affidavit.areas.decisions.checks import oversight
 from affidavit.client import recorder
 from affidavit.core.errors import AffidavitError, Invalid, NotAllowed, NotFound, Refused
+from affidavit.core.findings import Facts, Period
 from affidavit.service.desk import ServiceDesk
 from affidavit.streams.ids import id_bytes, id_text
 from affidavit.streams.kinds import ACTIONS
@@ -236,6 +240,30 @@ def test_of_two_reviewers_who_release_at_once_exactly_one_wins(house):
     assert lost == ["released-already"] * 18
 
 
+RACE = """
+import sys
+from affidavit.bootstrap import open_workspace
+from affidavit.core.errors import Refused
+ws = open_workspace(sys.argv[1])
+try:
+    ws.decisions.release(sys.argv[2], verdict="agree", outcome="granted", reason="the file is in order", by=ws.as_named("reviewer"))
+    print("won")
+except Refused as e:
+    print(e.code)
+"""
+
+
+def test_of_three_processes_that_release_at_once_exactly_one_wins(house):
+    """The lock holds across processes, and each reads what the others wrote."""
+    o = Oversight(house)
+    decision = house.record(1)[0]
+    o.hold(decision)
+    o.open(decision)
+    args = [sys.executable, "-c", RACE, str(house.folder / "ws"), decision]
+    racers = [subprocess.Popen(args, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert sorted(r.communicate()[0].strip() for r in racers) == ["released-already", "released-already", "won"]
+
+
 def test_the_queue_says_what_waits_for_whom_since_when(house):
     """Held, contested and opted-out decisions wait, oldest first; released ones do not; the look is recorded."""
     o = Oversight(house)
@@ -297,8 +325,19 @@ def test_measuring_finds_what_went_past_people(house):
     incident = house.ws.incidents.incidents(by=house.admin)[0]
     assert (incident["snapshot"]["breach"], incident["severity"]) == ("oversight", "critical")
     assert f"deployment:{house.deployment}" in incident["about"]
+    (row,) = _checked(house, start)
+    assert {a: outcome.state for a, outcome in row.items()} == {
+        "A": "deviation", "B": "pass", "C": "deviation", "D": "not_tested", "E": "deviation", "F": "not_tested"}  # fmt: skip
     _later(o, start, sure[1])
     _bad_windows(o, start)
+
+
+def _checked(house, start):
+    """AI-08.4 on the facts of the ledger, since the rule came into force."""
+    records = [house.ws.executor.record(i) for i in range(house.ws.stores.entries.size())]
+    facts = Facts(records, {"AI-08.4": {"agreement_at_most": "0.99"}})
+    items = oversight.routed_decisions(facts, Period(start, start + timedelta(days=1)))
+    return [oversight.people_decide_first(item, facts) for item in items]
 
 
 def _details(house):
@@ -389,11 +428,13 @@ def test_the_recorder_holds_what_measuring_finds_routed(house):
     start = house.clock.now()
     house.ws.decisions.equip("employment", env="production", by=o.who["engineer"])
     given = [0.59, 0.6, None, math.nan, 0.61, 0.1]
-    with recorder("employment@production", spool=house.ws.stores.spool, now_ms=lambda: int(house.clock.now().timestamp() * 1000)) as rec:
+    with recorder(
+        "employment@production", spool=house.ws.stores.spool, clock=lambda: int(house.clock.now().timestamp() * 1000)
+    ) as rec:
         found = [rec.record({"a": 1.0}, 0.5, confidence=confidence) for confidence in given]
         assert [f.held for f in found] == [True, False, True, True, False, True]
         table = pa.table({"a": [1.0] * 3, "out": [0.5] * 3, "sure": [0.2, 0.7, None]})
-        batch = rec.record_batch(table, "out", fields={"confidence": "sure"}).to_pylist()
+        batch = rec.record_batch(table, fields={"confidence": "sure"}).to_pylist()
         for decision in [f.id for f in found if f.held] + [id_text(batch[0])]:  # the last of the batch is forgotten
             o.hold(decision)
     house.clock.advance(MINUTE)

@@ -136,3 +136,21 @@ def test_a_file_with_anything_wrong_leaves_nothing(house):
     with pytest.raises(NotFound, match="no file"):
         house.ws.decisions.record_outcomes(house.folder / "absent", by=house.who["sealer"])
     assert recorded(house) == []
+
+
+def test_a_caller_of_one_tenant_labels_no_other_tenants_decisions(house):
+    """Those are unknown to it, sealed or not: no answer tells that they exist."""
+    ids = house.record(3)
+    house.seal()
+    ids += house.record(3, close=False)
+    house.clock.advance(timedelta(days=1))
+    at = time_text(house.clock.now())
+    house.ws.decisions.restrict_tenants(house.who["sealer"].principal, tenants=["t0"], by=house.admin)
+    lines = [{"id": i, "label": "repaid", "observed_at": at, "source": "bank"} for i in ids]
+    with pytest.raises(NotFound, match="4 of 6 ids are no decisions here"):
+        send(house, as_csv(lines))
+    assert send(house, as_csv([lines[0], lines[3]]))["recorded"] == 2
+    with pytest.raises(NotFound, match="no decision"):
+        house.ws.decisions.outcome(
+            ids[1], source="bank", observed_at=house.clock.now(), label="x", by=house.who["sealer"]
+        )

@@ -53,11 +53,27 @@ def test_a_seeded_sample_gives_the_record_back_and_is_drawn_the_same_again(serve
 
 
 def test_results_hold_outcomes_and_no_recorded_value(served):
-    """The attachment can be kept for good: inputs and outputs are not in it."""
+    """The attachment can be kept for good: inputs, outputs and ids are not in it, a row is named by its place."""
     done = served.replay(decisions=[served.ids[3]])
     body = json.loads(object_file(served, done.facts[0].results.digest).read_bytes())
-    assert set(body["decisions"][0]) == {"decision", "difference", "outcome", "seq", "stream"}
+    assert set(body["decisions"][0]) == {"difference", "outcome", "seq", "stream"}
     assert body["runs"][0]["cutoff"] == "0.500000"
+
+
+def test_erased_decisions_stay_in_the_population_and_are_told_as_erased(served):
+    """The same seed draws the same places before and after: what was erased is neither replaced nor counted as failed."""
+    drawn = {"model": "employment", "start": served.start, "end": served.clock.now(), "sample": 20, "seed": "a-seed"}
+    before = served.replay(**drawn)
+    ids = [d["decision"] for d in before.result["decisions"]]
+    served.seal()
+    served.ws.decisions.erase(
+        basis="request", reason="asked for by the person", decisions=ids[:3], by=served.who["privacy"]
+    )
+    after = served.replay(**drawn)
+    assert after.facts[0].population == before.facts[0].population
+    assert [d["outcome"] for d in after.result["decisions"]] == ["erased"] * 3 + ["equal"] * 17
+    assert [d["decision"] for d in after.result["decisions"]] == [None] * 3 + ids[3:]
+    assert outcomes(served.replay(decisions=ids[2:4])) == [("erased", None), ("equal", None)]
 
 
 def test_a_period_bounds_the_population(served):

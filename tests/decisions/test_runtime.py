@@ -60,7 +60,11 @@ def test_a_process_that_serves_without_the_recorder_is_found_by_the_observed_sou
     assert found == [("cluster/employment", "unrecorded")]
     assert (fact.endpoints, fact.attested, fact.unrecorded, tags(done)) == (1, 0, 1, ["differed"])
     (incident,) = house.ws.incidents.incidents(by=house.admin)
-    assert (incident["kind"], incident["severity"], incident["snapshot"]["what"]) == ("tampering", "critical", "unrecorded")
+    assert (incident["kind"], incident["severity"], incident["snapshot"]["what"]) == (
+        "tampering",
+        "critical",
+        "unrecorded",
+    )
     assert incident["about"][0] == "model:employment"
     assert tags(compared(house, day)[2]) == [], "a known difference is no new one"
     house.record(3)
@@ -77,7 +81,8 @@ def test_a_process_that_serves_without_the_recorder_is_found_by_the_observed_sou
 def test_unknown_different_and_unregistered_endpoints_are_told_apart(house, tmp_path):
     """By digest and by what the register says of the day; a difference is settled only by a source that can see it."""
     old = house.live["artifact"]
-    house.record(3, close=False)
+    writer = house.writer()
+    house.record(3, writer=writer, close=False)
     house.seal()
     house.deploy(house.train(15))
     new, day = house.live["artifact"], midnight(house) + DAY
@@ -92,7 +97,14 @@ def test_unknown_different_and_unregistered_endpoints_are_told_apart(house, tmp_
         ("a/stray", "unknown-digest"), (process, "different-version"), (process, "silent"),
     ]  # fmt: skip
     assert next(d["expected"] for d in done.result["of"] if d["endpoint"] == "a/old") == new
-    assert (fact.endpoints, fact.attested, fact.unknown, fact.different, fact.silent, fact.unrecorded) == (5, 1, 1, 3, 1, 2)
+    assert (fact.endpoints, fact.attested, fact.unknown, fact.different, fact.silent, fact.unrecorded) == (
+        5,
+        1,
+        1,
+        3,
+        1,
+        2,
+    )
     later = day + DAY
     house.clock.advance(DAY)
     inventory(house, tmp_path, later, ("a/stray", new), source="another")
@@ -120,7 +132,10 @@ def test_traffic_of_what_nobody_registered_or_records_is_found(house, tmp_path):
     )
     assert told.facts[0].strangers == ("credit@production",)
     fact, found, _ = compared(house, day)
-    assert found == [("gateway/credit@production", "unregistered-endpoint"), ("gateway/employment@production", "unrecorded")]
+    assert found == [
+        ("gateway/credit@production", "unregistered-endpoint"),
+        ("gateway/employment@production", "unrecorded"),
+    ]
     assert fact.extracts == ()
 
 
@@ -130,14 +145,29 @@ def test_silent_processes_and_differing_configurations_are_found(house):
     passport, live = house.passport(), house.live
     attested = passport.configuration(prompt="sha256:" + "11" * 32)
     first, second = house.writer(), house.writer()
+    given = {
+        "deployment": live["id"],
+        "model": "employment",
+        "number": 1,
+        "env": "production",
+        "artifact": live["artifact"],
+    }
     third = StreamWriter(
-        house.ws.stores.spool, first.schema, house.ws.stores.origin, attested=attested, deployment=live["id"], model="employment",
-        number=1, env="production", artifact=live["artifact"], configuration=digest_of(attested),
-    )  # fmt: skip
-    beats = StreamWriter(house.ws.stores.spool, kinds.HEARTBEATS, house.ws.stores.origin)
+        house.ws.stores.spool,
+        first.schema,
+        house.ws.stores.origin,
+        attested=attested,
+        configuration=digest_of(attested),
+        **given,
+    )
+    beats = StreamWriter(house.ws.stores.spool, kinds.HEARTBEATS, house.ws.stores.origin, **given)
     own = {"deployment": id_bytes(live["id"]), "version": bytes.fromhex(live["artifact"][7:])}
     end = day + DAY
-    for writer, configuration in ((first, passport.configuration()), (second, passport.configuration()), (third, attested)):
+    for writer, configuration in (
+        (first, passport.configuration()),
+        (second, passport.configuration()),
+        (third, attested),
+    ):
         at = now
         while at < end:
             silent = writer is second and timedelta(hours=12) <= at - day < timedelta(hours=13)
@@ -150,7 +180,6 @@ def test_silent_processes_and_differing_configurations_are_found(house):
     house.seal()
     house.clock.advance(DAY)
     fact, found, done = compared(house, day)
-    print('DBG', house.ws.ask('decisions.spans_between','heartbeats',None,None,None), done.facts[0], details(house, done.facts[0]))
     (process,) = {d["endpoint"] for d in done.result["of"]}
     assert found == [(process, "configuration"), (process, "silent")]
     assert {d["stream"] for d in done.result["of"]} == {second.stream, third.stream}
@@ -179,8 +208,14 @@ def test_an_owner_who_left_is_told(house, tmp_path):
 BAD = {
     "no digest": (("a/b", "sha256:12"), "is not a digest"),
     "another environment": (("a/b", STRAY, "prod"), "no environment 'prod'"),
-    "seen before it began": (("a/b", STRAY, "production", "2026-01-05T10:00:00Z", "2026-01-05T09:00:00Z"), "does not hold"),
-    "last seen outside": (("a/b", STRAY, "production", "2026-01-03T10:00:00Z", "2026-01-04T09:00:00Z"), "does not hold"),
+    "seen before it began": (
+        ("a/b", STRAY, "production", "2026-01-05T10:00:00Z", "2026-01-05T09:00:00Z"),
+        "does not hold",
+    ),
+    "last seen outside": (
+        ("a/b", STRAY, "production", "2026-01-03T10:00:00Z", "2026-01-04T09:00:00Z"),
+        "does not hold",
+    ),
     "no zone": (("a/b", STRAY, "production", "2026-01-05T10:00:00", "2026-01-05T11:00:00"), "has no zone"),
     "a space": (("a b", STRAY), "is not a token"),
 }
@@ -214,6 +249,3 @@ def test_silences_and_windows():
     assert silences(Beats(), day, day + 10 * minute, 15 * minute) == []
     assert covers([(day, day + minute), (day + minute, day + DAY)], day, day + DAY)
     assert not covers([(day, day + minute), (day + 2 * minute, day + DAY)], day, day + DAY)
-
-def details(house, f):
-    with house.ws.stores.objects.open(f.details.digest) as x: return x.read()

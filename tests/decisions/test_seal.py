@@ -243,6 +243,18 @@ def test_a_bad_frame_ends_the_stream_and_is_named(world, case):
     assert world.seal().facts == ()
 
 
+def test_an_id_that_an_earlier_seal_took_is_found_again(world, monkeypatch):
+    """The sealed part of a stream is looked through for ids that do not ascend; those that only came late are sealed."""
+    monkeypatch.setattr(wal, "alive", lambda file: True)
+    r = world.recording().rows(3)
+    world.seal()
+    late = (START_MS << 80 | 7).to_bytes(16)
+    r.rows(1, id=late).rows(1, id=r.ids[1]).rows(1)
+    monkeypatch.setattr(wal, "alive", lambda file: False)
+    assert "stands twice" in world.seal().result["quarantined"][r.folder.name]
+    assert world.ids() == [*r.ids[:3], late]
+
+
 REFUSED = {
     "another workspace": ({"origin": "elsewhere.example/log"}, "another workspace"),
     "a folder of another name": ({"name": "018f2f6e-8c4e-8a55-9d3e-0c1f5a2b3c4e"}, "holds stream"),

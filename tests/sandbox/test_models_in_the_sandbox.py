@@ -103,7 +103,11 @@ def test_a_classifier_with_labels_gives_them_and_refuses_a_row_alone(tmp_path):
     kept = [0, 1, 3]
     assert list(answer["failed"]) == ["2"]
     assert [answer["labels"][n] for n in kept] == model.predict(X[kept]).tolist()
-    np.testing.assert_allclose(answer["outputs"]["1"][kept], model.predict_proba(X[kept])[:, 1], rtol=0, atol=1e-15)
+    assert set(answer["outputs"]) == {"no", "yes", "score"}
+    for name in ("yes", "score"):
+        np.testing.assert_allclose(
+            answer["outputs"][name][kept], model.predict_proba(X[kept])[:, 1], rtol=0, atol=1e-15
+        )
 
 
 def test_a_model_of_several_classes_gives_each(tmp_path):

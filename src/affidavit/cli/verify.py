@@ -22,7 +22,7 @@ UNAUTHENTICATED = (
     "affidavit.toml (settings; nothing in it decides what is true)",
     "keys/ (secrets; a wrong one shows when it signs)",
     "free space and page headers of the SQLite files (no stored value)",
-    "*.lock, spool/, segments/ (empty)",
+    "*.lock, spool/ (rows that wait to be sealed)",
     "files beside those of a workspace",
 )
 

@@ -33,12 +33,14 @@ def record_batch(
     if gone := [n for n in named if n not in table.column_names]:
         raise Invalid(f"the table has no column {gone[0]!r}.", next_step=f"it has {', '.join(table.column_names)}.")
     inputs = {columns.input_name(n): n for n in table.column_names if n not in named}
-    writer = recorder.writer_of(
+    shape = recorder.shape(
         lambda: capturing.columns_of(table, inputs), lambda: capturing.columns_of(table, outputs), scalar=scalar
     )
-    _check_columns(writer.schema, {**inputs, **outputs})
-    typed = capturing.typed(writer.schema, table, {**inputs, **outputs, **beside})
+    schema = kinds.decisions(*shape[:2])
+    _check_columns(schema, {**inputs, **outputs})
+    typed = capturing.typed(schema, table, {**inputs, **outputs, **beside})
     grouped = _Groups(table, groups) if groups else None
+    writer = recorder.opened(shape)
     constants: dict[str, Any] = {"caller": caller, "tenant": tenant, **writer.encoder.constant_values}
     constants = {k: v for k, v in constants.items() if v is not None}
     found = [

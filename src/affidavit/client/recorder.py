@@ -140,22 +140,28 @@ class Recorder:
         """Open the stream with the columns of a first record, if they are not known."""
         if self._inputs is None and not (isinstance(inputs, Mapping) and inputs):
             raise Invalid(f"the inputs {str(inputs)[:40]!r} name nothing.", next_step="give a dict of inputs by name.")
-        scalar = self._scalar if self._outputs is not None else not isinstance(output, Mapping)
-        found = columns.inferred(inputs, columns.input_name) if self._inputs is None else self._inputs
-        outputs = self._outputs
-        if outputs is None:
-            outputs = columns.inferred({"out": output} if scalar else output, columns.output_name)
-        Encoder(kinds.decisions(found, outputs), self._constants, scalar=scalar).read(inputs, output)
-        return self._open(found, outputs, scalar=scalar)
+        scalar = not isinstance(output, Mapping)
+        shape = self.shape(
+            lambda: columns.inferred(inputs, columns.input_name),
+            lambda: columns.inferred({"out": output} if scalar else output, columns.output_name), scalar=scalar,
+        )  # fmt: skip
+        Encoder(kinds.decisions(*shape[:2]), self._constants, scalar=shape[2]).read(inputs, output)
+        return self.opened(shape)
 
-    def writer_of(self, inputs: Callable[[], tuple[Column, ...]], outputs: Callable[[], tuple[Column, ...]], *,
-                  scalar: bool) -> DecisionWriter:  # fmt: skip
-        """The stream of decisions, opened with these columns where neither the opening nor a record gave them."""
-        if self._writer is not None:
-            return self._writer
-        if self._outputs is not None:
-            return self._open(self._inputs or inputs(), self._outputs, scalar=self._scalar)
-        return self._open(self._inputs or inputs(), outputs(), scalar=scalar)
+    def shape(self, inputs: Callable[[], tuple[Column, ...]], outputs: Callable[[], tuple[Column, ...]], *,
+              scalar: bool) -> tuple[tuple[Column, ...], tuple[Column, ...], bool]:  # fmt: skip
+        """Columns of inputs and outputs, and whether there is one output: what is known, or else what is given."""
+        known = self._outputs
+        return (
+            self._inputs or inputs(),
+            outputs() if known is None else known,
+            scalar if known is None else self._scalar,
+        )
+
+    def opened(self, shape: tuple[tuple[Column, ...], tuple[Column, ...], bool]) -> DecisionWriter:
+        """The stream of decisions of this process, opened with the columns of ``shape`` if it is not yet."""
+        inputs, outputs, scalar = shape
+        return self._writer or self._open(inputs, outputs, scalar=scalar)
 
     @property
     def writer(self) -> DecisionWriter | None:

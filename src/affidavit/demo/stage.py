@@ -24,6 +24,9 @@ ROLES = {
     "on-call": ("oncall",),
     "second administrator": ("admin",),
     "auditor": ("auditor",),
+    "reviewer": ("reviewer",),
+    "privacy": ("privacy",),
+    "sealer": ("service",),
 }
 """Who acts, by function. The engineer holds the approver's role as well: only the rule keeps self-approval out."""
 
@@ -39,6 +42,8 @@ class Stage:
     people: science.Rows
     who: dict[str, Who] = field(default_factory=dict)
     ids: dict[Any, Any] = field(default_factory=dict)
+    serving: Any = None
+    """What serves the weeks between two chapters (``demo.serving.Serving``), once there is a model to serve."""
 
     @property
     def ws(self) -> Workspace:
@@ -55,8 +60,10 @@ class Stage:
         print(text, file=self.out)
 
     def chapter(self, day: str, title: str) -> None:
-        """Move the clock to a day and say what it brings."""
+        """Serve until that day, move the clock to it, and say what it brings."""
         at = datetime.fromisoformat(f"{day}T09:00:00+00:00")
+        if self.serving is not None:
+            self.serving.until(at)
         if at > self.clock.now():
             self.clock.set(at)
         self.say(f"\n{day}  {title}")

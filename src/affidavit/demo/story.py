@@ -13,6 +13,7 @@ from affidavit.bootstrap.packaging import write_package
 from affidavit.core.errors import Invalid
 from affidavit.core.findings import Finding
 from affidavit.demo import chapters as c
+from affidavit.demo import decisions as d
 from affidavit.demo import inputs
 from affidavit.demo import model as science
 from affidavit.demo.stage import END, START, Stage, set_up
@@ -36,8 +37,9 @@ def run(folder: str | Path, *, out: TextIO = sys.stdout, replace: bool = False) 
         raise Invalid(f"{root} is not empty.", next_step="choose another folder with --dir.")
     stage = set_up(root, out)
     for chapter in (
-        c.adopt_rules, c.register_datasets, c.register_systems, first_model, mended_model, leaflets, emergency, retrains, classic,
-        twin, rollback_drill, design_drills, extracts,
+        c.adopt_rules, c.register_datasets, c.register_systems, d.plan_explanations, first_model, mended_model, leaflets,
+        emergency, d.first_quarter, retrains, classic, d.second_quarter, twin, rollback_drill, d.third_quarter, design_drills,
+        d.fourth_quarter, extracts, d.reconcile, d.one_decision,
     ):  # fmt: skip
         chapter(stage)
     assess(stage)
@@ -63,6 +65,7 @@ def mended_model(stage: Stage) -> None:
     number = c.train_and_register(stage, "employment", science.MENDED, "employment-mended")
     version = f"employment/{number}"
     assessed = c.evaluate(stage, version)
+    d.measure_explainer(stage, version)
     before, after = stage.ids["fpr"], c.false_positives(stage, assessed)
     stage.say(
         f"             the price: of people with a disability without work, {after} are now taken for employed ({before} before);"
@@ -105,6 +108,7 @@ def emergency(stage: Stage) -> None:
     number = c.train_and_register(stage, "employment", recipe, "employment-faster")
     version = f"employment/{number}"
     c.evaluate(stage, version)
+    d.measure_explainer(stage, version)
     ws.registry.promote(version, to="staging", by=stage.who["operator"])
     opened = ws.incidents.open(
         kind="availability",
@@ -154,6 +158,7 @@ def retrains(stage: Stage) -> None:
         number = c.train_and_register(stage, "employment", recipe, f"employment-{name}")
         version = f"employment/{number}"
         c.evaluate(stage, version)
+        d.measure_explainer(stage, version)
         ws.registry.promote(version, to="staging", by=stage.who["operator"])
         if name == "within":
             c.deploy(stage, version)

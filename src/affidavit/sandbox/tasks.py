@@ -78,50 +78,49 @@ def explain(model: Any, declared: str, payload: Mapping[str, Any]) -> dict[str, 
 def predict(model: Any, declared: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Scores of rows. ``payload`` is ``{"parts": [{"rows": n, "columns": {feature: [value or None]}}]}``.
 
-    Per part: ``{"outputs": {"score": array or "0", "1", …: array}, "labels": list or None, "failed": {row: why}}`` or
-    ``{"code", "problem"}`` where the part cannot be scored at all. None is a missing value (NaN) to the model.
+    Per part: ``{"outputs": {name: array}, "labels": list or None, "failed": {row: why}}`` or ``{"code", "problem"}`` where
+    the part cannot be scored at all. Outputs are ``score``, or one of several by number or class; of two classes also
+    ``score``, that of the second. None is a missing value (NaN) to the model.
     """
     scorer = _scorer(declared, model, payload["parts"])
     return {"features": list(scorer.features), "parts": [_part(scorer, model, declared, p) for p in payload["parts"]]}
 
 
 def _scorer(declared: str, model: Any, parts: list[Any]) -> models.Scorer:
-    """As evaluation scores; where that needs more than a replay does, whatever the model predicts."""
+    """As evaluation scores, and every output of a classifier.
+
+    A model without names of features takes the recorded columns in their order, if they are as many.
+    """
+    offered = tuple(parts[0]["columns"]) if parts else ()
     if declared == "onnx":
-        return _onnx(model)
+        return _onnx(model, offered)
+    if declared == "skops" and hasattr(model, "predict"):
+        names = tuple(str(n) for n in getattr(model, "feature_names_in_", ()))
+        if names or len(offered) == getattr(model, "n_features_in_", -1):
+            return models.Scorer(names or offered, getattr(model, "predict_proba", model.predict))
+    if declared == "xgboost" and not model.feature_names and len(offered) == model.num_features():
+        lib = models.library("xgboost")
+        return models.Scorer(offered, lambda rows: model.predict(lib.DMatrix(rows)))
     try:
         return models.scorer(declared, model)
     except Invalid:
-        pass
-    names = tuple(str(n) for n in getattr(model, "feature_names_in_", ()))
-    if not names and parts:  # a model without names takes the recorded columns in their order, if they are as many
-        width = model.num_features() if declared == "xgboost" else getattr(model, "n_features_in_", -1)
-        names = tuple(parts[0]["columns"]) if len(parts[0]["columns"]) == width else ()
-    if names and declared == "xgboost":
-        lib = models.library("xgboost")
-        return models.Scorer(names, lambda rows: model.predict(lib.DMatrix(rows)))
-    if names and declared == "skops":
-        return models.Scorer(names, getattr(model, "predict_proba", model.predict))
-    raise Failed("features", f"the {declared} model does not name its features.", "save it with feature names.")
+        problem = f"the {declared} model does not name its features."
+        raise Failed("features", problem, "save it with feature names.") from None
 
 
-def _onnx(session: Any) -> models.Scorer:
-    """One input of a column per feature, or one of all: the first float output that is no label."""
+def _onnx(session: Any, offered: tuple[str, ...]) -> models.Scorer:
+    """An input for each feature, or one of all in the order recorded; the first output of floats, which is no label."""
     import numpy as np
 
-    given = session.get_inputs()
-    names = tuple(str(i.name) for i in given)
-    if len(given) == 1:
-        raise Failed(
-            "features", "the onnx model has one unnamed matrix as input.", "export it with an input a feature."
-        )
+    inputs = tuple(str(i.name) for i in session.get_inputs())
     wanted = [o.name for o in session.get_outputs() if "float" in o.type or "double" in o.type][:1]
 
     def score(rows: Any) -> Any:
-        feed = {n: rows[:, i : i + 1].astype(np.float32) for i, n in enumerate(names)}
+        whole = rows.astype(np.float32)
+        feed = {n: whole[:, i : i + 1] for i, n in enumerate(inputs)} if len(inputs) > 1 else {inputs[0]: whole}
         return session.run(wanted, feed)[0]
 
-    return models.Scorer(names, score)
+    return models.Scorer(inputs if len(inputs) > 1 else offered, score)
 
 
 def _part(scorer: models.Scorer, model: Any, declared: str, part: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,31 +128,33 @@ def _part(scorer: models.Scorer, model: Any, declared: str, part: Mapping[str, A
         matrix = _matrix(scorer.features, part, getattr(model, "pandas_categorical", None) or [])
     except Failed as e:
         return {"code": e.code, "problem": e.problem}
-    labels = _labels(model, declared)
+    classifier = model if declared == "skops" and hasattr(model, "predict_proba") else None
     try:
-        return _outputs(scorer, labels, matrix)
+        return _outputs(scorer, classifier, matrix)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - one row may have spoilt all: each is scored alone below
-        return _one_by_one(scorer, labels, matrix)
+        return _one_by_one(scorer, classifier, matrix)
 
 
-def _labels(model: Any, declared: str) -> Any:
-    return model.predict if declared == "skops" and hasattr(model, "predict_proba") else None
-
-
-def _outputs(scorer: models.Scorer, labels: Any, matrix: Any) -> dict[str, Any]:
+def _outputs(scorer: models.Scorer, classifier: Any, matrix: Any) -> dict[str, Any]:
+    """Outputs of rows by name; ``classifier`` names its classes and gives labels of its own."""
     import numpy as np
 
     scores = np.asarray(scorer.score(matrix), "f8")
     if scores.ndim > 1 and scores.shape[1] == 1:
         scores = scores[:, 0]
-    named = {"score": scores} if scores.ndim == 1 else {str(k): scores[:, k].copy() for k in range(scores.shape[1])}
-    said = None if labels is None else np.asarray(labels(matrix)).tolist()
+    if scores.ndim == 1:
+        return {"outputs": {"score": scores}, "labels": None, "failed": {}}
+    classes = range(scores.shape[1]) if classifier is None else classifier.classes_
+    named = {str(k): np.ascontiguousarray(scores[:, i]) for i, k in enumerate(classes)}
+    if len(named) == 2:
+        named["score"] = np.ascontiguousarray(scores[:, 1])
+    said = None if classifier is None else np.asarray(classifier.predict(matrix)).tolist()
     return {"outputs": named, "labels": said, "failed": {}}
 
 
-def _one_by_one(scorer: models.Scorer, labels: Any, matrix: Any) -> dict[str, Any]:
+def _one_by_one(scorer: models.Scorer, classifier: Any, matrix: Any) -> dict[str, Any]:
     """Row by row, so that a row the model refuses does not take the others with it."""
     import numpy as np
 
@@ -161,7 +162,7 @@ def _one_by_one(scorer: models.Scorer, labels: Any, matrix: Any) -> dict[str, An
     failed: dict[str, str] = {}
     for n in range(len(matrix)):
         try:
-            done[n] = _outputs(scorer, labels, matrix[n : n + 1])
+            done[n] = _outputs(scorer, classifier, matrix[n : n + 1])
         except Exception as e:  # noqa: BLE001 - as above
             failed[str(n)] = f"{type(e).__name__}: {e}"[:200]
     names = next((list(d["outputs"]) for d in done.values()), [])
@@ -169,7 +170,7 @@ def _one_by_one(scorer: models.Scorer, labels: Any, matrix: Any) -> dict[str, An
     for n, one in done.items():
         for k in names:
             outputs[k][n] = one["outputs"][k][0]
-    said = None if labels is None else [done[n]["labels"][0] if n in done else None for n in range(len(matrix))]
+    said = None if classifier is None else [done[n]["labels"][0] if n in done else None for n in range(len(matrix))]
     return {"outputs": outputs, "labels": said, "failed": failed}
 
 

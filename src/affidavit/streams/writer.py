@@ -160,6 +160,9 @@ class StreamWriter:
         """Write one whole frame that carries so many rows, or nothing: a part is cut off again. The caller holds the lock."""
         if self._mark[0] + length > self._bound:
             self._make_room(length)
+            if self._gaps:
+                self._write_after_gaps(rows, frame, length)
+                return
         bound, self._bound = self._bound, LOOK  # an interrupt from here on is settled by the next call
         size, seq = self._mark
         try:
@@ -173,6 +176,17 @@ class StreamWriter:
             self._sync_row()
         self._mark = (size + length, seq + rows)
         self._bound = bound
+
+    def _write_after_gaps(self, rows: int, frame: bytes | tuple[Any, ...], length: int) -> None:
+        """Write what was missed and the frame in one call: on a full disk gaps alone would eat up what is left."""
+        gaps, self._gaps = self._gaps, []
+        stated = [g.frame(int(time.time() * 1000)) for g in gaps]
+        try:
+            parts = frame if isinstance(frame, tuple) else (frame,)
+            self._write(rows, (*stated, *parts), length + sum(map(len, stated)))
+        except BaseException:
+            self._gaps = gaps
+            raise
 
     def _sync_row(self) -> None:
         try:
@@ -201,7 +215,6 @@ class StreamWriter:
             raise Unwritten("spool-full", says, "seal the spool: affidavit decisions seal.")
         if self._broken or (self._mark[0] + length > wal.FILE_BYTES and self._mark[1] > self._first_seq):
             self._next_file()
-        self._write_gaps()
         # Below the file bound a frame that is longer than a file still fits an empty one.
         self._bound = min(max(wal.FILE_BYTES, self._mark[0] + length), self._mark[0] + left)
 

@@ -13,4 +13,5 @@ AREA = assembled(
     "decisions",
     "record, prove, trace, replay, explain and erase decisions",
     (RECORD, LOOK, ERASURE, RUNTIME, REPLAY, EXPLAIN, PEOPLE),
+    checks="affidavit.areas.decisions.checks.v1",
 )

@@ -9,6 +9,7 @@ from affidavit.areas.registry import rules as r
 from affidavit.areas.registry import rules_observed as o
 from affidavit.areas.registry import rules_promotion as p
 from affidavit.areas.registry import rules_standing as s
+from affidavit.areas.registry import serving
 from affidavit.areas.registry import view as v
 from affidavit.core.area import Area
 
@@ -32,7 +33,7 @@ AREA = Area(
     measures={c.Register: f"{_MEASURE}.measure:register", c.Evaluate: f"{_MEASURE}.measure:evaluate",
               c.DrillRollback: f"{_MEASURE}.measure:drill_rollback", c.Load: f"{_MEASURE}.measure:load",
               c.Observe: f"{_MEASURE}.observe:observe"},
-    answers={n: getattr(look, n) for n in look.ANSWERS},
+    answers={n: getattr(m, n) for m in (look, serving) for n in m.ANSWERS},
     signals={e.ArtifactTampered: v.tampering},
     checks=f"{_MEASURE}.checks.v1",
     view=v.VIEW,

@@ -13,7 +13,6 @@ from affidavit.core.ports import Row
 T = TypeVar("T")
 ANSWERS = (
     "version", "refs", "model", "system_of_model", "system", "live", "deployment", "plan_in_force", "evaluation",
-    "approvals", "trained_on", "deployments_of", "serving_between", "versions_with",
 )  # fmt: skip
 """What other areas may ask by ``registry.NAME``: the functions below of these names."""
 _PACKED = frozenset(
@@ -388,40 +387,3 @@ def evaluation(v: ViewTx, name: str, number: int) -> dict[str, Any] | None:
     found = find_version(v, name, number)
     newest = latest_evaluation(v, found) if found else None
     return asdict(newest) if newest else None
-
-
-def approvals(v: ViewTx, deployment_id: str) -> dict[str, Any] | None:
-    """Who let a deployment through: approvals of its request as they stood then, or its standing authorisation; None if unknown."""
-    found = deployment_of(v, deployment_id)
-    if found is None:
-        return None
-    given = [asdict(a) for a in approvals_of(v, found.request) if a.at <= found.at] if found.request else []
-    standing = standing_of(v, found.standing) if found.standing else None
-    return {
-        "request": found.request,
-        "approvals": given,
-        "standing": {k: getattr(standing, k) for k in ("id", "proposer", "approver", "approved")} if standing else None,
-    }
-
-
-def trained_on(v: ViewTx, dataset: str) -> list[dict[str, Any]]:
-    """The versions that name a dataset version (``dataset:acs/2015``) as theirs, oldest first; planted ones are left out."""
-    sql = "SELECT model, number FROM {version} WHERE INSTR(datasets, ?) AND drill = 0 ORDER BY entry"
-    return [{"model": m, "number": n} for m, n in v.rows(sql, canonical.encode(dataset).decode())]
-
-
-def deployments_of(v: ViewTx, name: str, number: int | None = None, env: str | None = None) -> list[dict[str, Any]]:
-    """Real deployments of a model (of one version, into one environment), oldest first."""
-    return [asdict(d) for d in deployments(v, name, env) if number in (None, d.number)]
-
-
-def serving_between(v: ViewTx, env: str, start: str, end: str) -> list[dict[str, Any]]:
-    """Real deployments that served an environment at some moment of ``start <= t < end`` (time texts), oldest first."""
-    sql = "SELECT * FROM {deployment} WHERE env = ? AND at < ? AND (until IS NULL OR until > ?) AND drill = 0 ORDER BY entry"
-    return [asdict(_typed(Deployment, row)) for row in v.rows(sql, env, end, start)]
-
-
-def versions_with(v: ViewTx, artifact: str) -> list[dict[str, Any]]:
-    """The versions registered with a digest: model, number, system, since when; planted ones are left out."""
-    sql = "SELECT model, number, at FROM {version} WHERE artifact = ? AND drill = 0 ORDER BY entry"
-    return [{"model": m, "number": n, "at": at, "system": system_of_model(v, m)} for m, n, at in v.rows(sql, artifact)]

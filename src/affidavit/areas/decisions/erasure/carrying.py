@@ -90,12 +90,11 @@ def destroy_replaced(desk: Desk) -> int:
 
 
 def _due(request: c.CarryOut, desk: Desk) -> list[dict[str, Any]]:
-    """The order asked for first, then every other one that is not proven."""
-    waiting = [o for o in desk.ask("decisions.erasures") if not o["proven"]]
+    """The order asked for first, then those with rows left; without one, every order that is not proven."""
     if request.order is None:
-        return waiting
+        return [o for o in desk.ask("decisions.erasures") if not o["proven"]]
     first = desk.ask("decisions.erasure", request.order)
-    return [first, *(o for o in waiting if o["id"] != request.order)]
+    return [first, *(o for o in desk.ask("decisions.erasures_open") if o["id"] != request.order)]
 
 
 def _step(desk: Desk, order: dict[str, Any], folder: Path) -> c.RecordErased | None:

@@ -21,6 +21,7 @@ class CarryOut(Measure):
 
     permission: ClassVar[str] = "decisions.erase"
     verb: ClassVar[str] = "carry-out"
+    everywhere: ClassVar[bool] = True
 
     order: Id | None = None
 
@@ -39,6 +40,7 @@ class Erase(Measure):
 
     permission: ClassVar[str] = "decisions.erase"
     verb: ClassVar[str] = "erase"
+    everywhere: ClassVar[bool] = True
 
     basis: Literal["request", "court-order", "error"]
     reason: VaultText
@@ -63,6 +65,7 @@ class Expire(Measure):
 
     permission: ClassVar[str] = "decisions.erase"
     verb: ClassVar[str] = "expire"
+    everywhere: ClassVar[bool] = True
 
     def rest(self, facts: tuple[Any, ...]) -> Measure | None:
         """Carrying the order out."""
@@ -75,6 +78,7 @@ class OrderErasure(Command):
 
     permission: ClassVar[str] = "decisions.erase"
     verb: ClassVar[str] = "order-erasure"
+    everywhere: ClassVar[bool] = True
     internal: ClassVar[bool] = True
 
     basis: Basis
@@ -108,6 +112,7 @@ class RecordErased(Command):
 
     permission: ClassVar[str] = "decisions.erase"
     verb: ClassVar[str] = "record-erased"
+    everywhere: ClassVar[bool] = True
     internal: ClassVar[bool] = True
 
     order: Id
@@ -157,6 +162,7 @@ class Hold(Command):
 
     permission: ClassVar[str] = "decisions.hold"
     verb: ClassVar[str] = "hold"
+    everywhere: ClassVar[bool] = True
 
     reason: VaultText
     deployment: Id | None = None
@@ -171,6 +177,7 @@ class ReleaseHold(Command):
 
     permission: ClassVar[str] = "decisions.hold"
     verb: ClassVar[str] = "release-hold"
+    everywhere: ClassVar[bool] = True
 
     hold: Id
     reason: VaultText

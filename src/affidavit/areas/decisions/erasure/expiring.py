@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from affidavit.areas.decisions import sealed_rows
@@ -12,15 +13,25 @@ from affidavit.areas.decisions.erasure.ranges import Target, count, encode_targe
 from affidavit.areas.decisions.sealed_rows import Placed
 from affidavit.core.area import Desk
 from affidavit.core.errors import Invalid
+from affidavit.core.fields import parse_duration
+
+MINIMUM = "P183D"
+"""Six months: what Regulation (EU) 2024/1689, article 19(1), asks of automatic logs at least."""
 
 
 def expire(request: c.Expire, desk: Desk) -> tuple[c.OrderErasure | None, Any]:
     """Order the destruction of every segment whose newest row is older than its class is kept; the held are listed.
 
-    Raises ``Invalid`` if the rules state no retention.
+    Raises ``Invalid`` if the rules state no retention, or one below a class's minimum.
     """
     if not desk.rules.retention:
         raise Invalid("the rules state no retention.", next_step="propose rules with a section retention.")
+    for kind, kept in desk.rules.retention.items():
+        if kept.keep < least(desk, kind):
+            raise Invalid(
+                f"retention.{kind}: keep is shorter than the minimum of AI-08.2.",
+                next_step=f"state retention.{kind}.at_least.",
+            )
     orders, holds = desk.ask("decisions.erasure_counts")
     targets: list[Target] = []
     held: list[dict[str, str]] = []
@@ -55,3 +66,11 @@ def overdue(desk: Desk) -> list[tuple[Placed, Target]]:
             if count(left):
                 found.append((where, Target(h.stream, h.first_seq, h.last_seq, h.kind, left)))
     return found
+
+
+def least(desk: Desk, kind: str) -> timedelta:
+    """The minimum age of a record class: as the rules say, else the parameter of AI-08.2."""
+    ruled = desk.rules.retention.get(kind)
+    if ruled is not None and ruled.at_least is not None:
+        return ruled.at_least
+    return parse_duration(desk.rules.parameters.get("AI-08.2", {}).get("kept_at_least", MINIMUM))

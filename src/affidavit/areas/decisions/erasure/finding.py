@@ -54,6 +54,8 @@ def erase(request: c.Erase, desk: Desk) -> tuple[c.OrderErasure, Any]:
     """
     orders, holds = desk.ask("decisions.erasure_counts")
     check_selection(request)
+    if not request.decisions:  # before the segments are read: what is sealed meanwhile is then seen there
+        _check_spool(request, desk, set())
     open_rows = ordered_rows(desk)
     chosen, made = _by_ids(request, desk, open_rows) if request.decisions else _by_filter(request, desk, open_rows)
     active = desk.ask("decisions.holds_active")
@@ -154,7 +156,6 @@ def _by_filter(request: c.Erase, desk: Desk, open_rows: Any) -> tuple[list[Chose
     if not kept and open_order is not None:
         raise erased_before(open_order, "every decision of the selection")
     if not kept:
-        _check_spool(request, desk, set())
         raise NotFound(
             "no sealed decision fits the selection.", next_step="check subject, deployment, tenant and times."
         )

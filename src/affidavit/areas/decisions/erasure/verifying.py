@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from affidavit.areas.decisions import sealed_rows
 from affidavit.areas.decisions.erasure import commands as c
 from affidavit.areas.decisions.erasure.carrying import held_in
-from affidavit.areas.decisions.erasure.expiring import overdue
+from affidavit.areas.decisions.erasure.expiring import least, overdue
 from affidavit.areas.decisions.erasure.ranges import count
 from affidavit.areas.decisions.erasure.scanning import every_segment, strays
 from affidavit.areas.decisions.events import SegmentsVerified
@@ -17,7 +17,7 @@ from affidavit.areas.decisions.sealed_rows import Placed
 from affidavit.core import canonical
 from affidavit.core.area import Desk
 from affidavit.core.errors import NotFound
-from affidavit.core.fields import parse_duration, time_text
+from affidavit.core.fields import time_text
 
 
 @dataclass(slots=True)
@@ -102,14 +102,6 @@ def _early(desk: Desk) -> list[str]:
         if desk.record(row["entry"]).head.at < where.header.t_max + least(desk, where.header.kind):
             found.append(where.header.id)
     return found
-
-
-def least(desk: Desk, kind: str) -> timedelta:
-    """The minimum age of a record class: as the rules say, else the parameter of AI-08.2."""
-    ruled = desk.rules.retention.get(kind)
-    if ruled is not None and ruled.at_least is not None:
-        return ruled.at_least
-    return parse_duration(desk.rules.parameters["AI-08.2"]["kept_at_least"])
 
 
 def _place(desk: Desk, stream: str, first_seq: int) -> Placed:

@@ -76,7 +76,7 @@ def _shown(row: Row) -> dict[str, Any]:
 def attributions(features: str | None, body: bytes | None) -> Any:
     """The attribution of each feature by name; what is off form is said."""
     try:
-        names = canonical.parse_plain((features or "").encode())
+        names = canonical.parse((features or "").encode())
     except Invalid:
         names = None
     if body is None or not isinstance(names, list) or len(body) != 8 * len(names):

@@ -33,12 +33,21 @@ def proof_of(desk: Desk, row: Row) -> DecisionProof:
     where = row.placed
     erasure = None
     if row.row is None:
-        erasure = Anchored(*desk.proof_of(erasing_entry(desk, row)))
+        erasure = anchored(desk, erasing_entry(desk, row))
     batch_path = merkle.inclusion_proof(batch_leaves(where.headers), where.position)
     return DecisionProof(
         row.schema, row.index, row.leaf, row.salt, row.row, where.header, row.path, where.position, tuple(batch_path),
-        Anchored(*desk.proof_of(where.record.index)), erasure,
+        anchored(desk, where.record.index), erasure,
     )  # fmt: skip
+
+
+def anchored(desk: Desk, index: int) -> Anchored:
+    """An entry and its receipt, which fit each other: what does not verify is not handed out. Raises ``Tampered``."""
+    part = Anchored(*desk.proof_of(index))
+    receipt = parse_receipt(part.receipt)
+    checkpoint = parse_checkpoint(parse_note(receipt.checkpoint).body)
+    merkle.verify_inclusion(merkle.leaf_hash(part.entry), index, checkpoint.size, receipt.hashes, checkpoint.root)
+    return part
 
 
 def erasing_entry(desk: Desk, row: Row) -> int:

@@ -22,7 +22,9 @@ from affidavit.streams.schema import Column, Schema
 from affidavit.streams.segment import root_of
 
 MOST_ROWS = 100_000
-"""Rows of one answer: what bounds the memory of a query."""
+"""Rows of one answer: what bounds the memory of a query, with the next."""
+MOST_BYTES = 512 << 20
+"""Bytes of the columns asked for, in memory."""
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Found:
     pieces: list[Any] = field(default_factory=list)
     rows: int = 0
     segments: int = 0
+    bytes: int = 0
     more: bool = False
     pending: Pending = field(default_factory=dict)
     known: dict[str, Column] = field(default_factory=dict)
@@ -149,6 +152,11 @@ def _scan(
         kept = segment.table(rest, [group]).take(hits) if rest else probe.take(hits)
         found.pieces.append(frames.outward(schema, kept, names))
         found.rows += len(hits)
+        found.bytes += kept.nbytes
+        if found.bytes > MOST_BYTES:
+            raise Invalid(
+                f"the rows found have more than {MOST_BYTES:,} bytes.", next_step="name fewer columns, or a limit."
+            )
         if found.more:
             return
 

@@ -7,9 +7,13 @@ from typing import Any
 
 from affidavit.core import canonical
 from affidavit.core.area import Desk
-from affidavit.core.digest import read_verified
+from affidavit.core.digest import verified_chunks
 from affidavit.core.errors import Invalid, NotFound, Tampered
 
+MOST_WINDOWS = 100
+"""Windows of one decision that a trace looks into."""
+MOST_BYTES = 64 << 20
+"""Largest stored object that a trace hashes."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
@@ -19,12 +23,17 @@ def windows_of(desk: Desk, sources: str | None) -> list[dict[str, Any]] | str:
     if sources is None:
         return "unknown: none were recorded"
     try:
-        windows = canonical.parse_plain(sources.encode())
-    except Invalid:
-        return "unknown: the recorded text is no JSON"
+        windows = canonical.parse(sources.encode())
+    except Invalid as e:
+        return f"unknown: the recorded text is no list of windows: {e.problem[:200]}"
     if not isinstance(windows, list) or not all(isinstance(w, dict) for w in windows):
         return "unknown: the recorded text is no list of windows"
-    return [_window(desk, w) for w in windows]
+    found = [_window(desk, w) for w in windows[:MOST_WINDOWS]]
+    return (
+        found
+        if len(windows) <= MOST_WINDOWS
+        else [*found, {"check": "not checked", "why": f"{len(windows) - MOST_WINDOWS} more windows"}]
+    )
 
 
 def _window(desk: Desk, window: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +55,8 @@ def _run(desk: Desk, run: Any) -> Any:
 
 def _checked(desk: Desk, window: dict[str, Any]) -> tuple[str, str]:
     """``(verified | altered | missing | not checked, why)``: by the dataset the window names, else by a stored object."""
-    digest, dataset, file = window.get("digest"), window.get("dataset"), window.get("file")
+    dataset, file = window.get("dataset"), window.get("file")
+    digest = _digest(window.get("digest"))
     if isinstance(dataset, str):
         known = desk.ask("lineage.dataset", dataset.removeprefix("dataset:"))
         if known is None:
@@ -56,12 +66,16 @@ def _checked(desk: Desk, window: dict[str, Any]) -> tuple[str, str]:
         if digest == known["content"] or any(digest == s["content"] for s in desk.ask("lineage.splits", dataset)):
             return "verified", f"{dataset} is registered with these bytes"
         return "altered", f"{dataset} is registered as {known['content']}"
-    stored = file if isinstance(file, str) and _DIGEST.fullmatch(file) else digest
-    if not isinstance(stored, str) or not _DIGEST.fullmatch(stored):
+    stored = _digest(file) or digest
+    if stored is None:
         return "not checked", "the window states no digest"
     try:
         with desk.open(stored) as source:
-            read_verified(source, stored, "the window")
+            if source.seek(0, 2) > MOST_BYTES:
+                return "not checked", "it is stored, and too large to be hashed for a trace"
+            source.seek(0)
+            for _ in verified_chunks(source, stored, "the window"):
+                pass
     except NotFound:
         return ("missing", f"{stored} is not stored") if file else ("not checked", "its bytes are not at hand")
     except Tampered as e:
@@ -69,3 +83,7 @@ def _checked(desk: Desk, window: dict[str, Any]) -> tuple[str, str]:
     if digest and digest != stored:
         return "altered", f"the file at hand is {stored}"
     return "verified", "the stored object has these bytes"
+
+
+def _digest(value: Any) -> str | None:
+    return value if isinstance(value, str) and _DIGEST.fullmatch(value) else None

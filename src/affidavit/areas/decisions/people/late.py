@@ -173,27 +173,41 @@ def _sealed(desk: Desk, decision: str) -> Decision | None:
 
 
 def known(desk: Desk, wanted: Iterable[bytes]) -> set[bytes]:
-    """Those of the ids that are decisions, sealed or in the spool. Reads the id column of segments that may hold one."""
-    left = set(wanted)
-    asked = set(left)
-    _drop_sealed(desk, left)
+    """Those of the ids that are decisions the caller may see, sealed or in the spool.
+
+    Reads the columns id and tenant of the segments that may hold one.
+    """
+    asked, bound = set(wanted), tenants(desk)
+    left = set(asked)
+    _drop_sealed(desk, left, bound)
     if left:
         for opened, _, row in spooled(desk, "decisions"):
-            ids = [row[place_of(opened.schema, "id")]] if isinstance(row, bytes) else row.column("id").to_pylist()
-            left.difference_update(ids)
+            if not isinstance(row, bytes):
+                left -= _visible(row, bound)
+            elif (found := row[place_of(opened.schema, "id")]) in left:
+                values = dict(zip(opened.schema.names, decode_row(opened.schema, row), strict=True))
+                left -= {found} if bound is None or values["tenant"] in bound else set()
     if left:  # sealed between the two looks
-        _drop_sealed(desk, left)
+        _drop_sealed(desk, left, bound)
     return asked - left
 
 
-def _drop_sealed(desk: Desk, left: set[bytes]) -> None:
+def _drop_sealed(desk: Desk, left: set[bytes], bound: tuple[str, ...] | None) -> None:
+    least, most = id_text(min(left)), id_text(max(left))
     for where in sealed_rows.segments_between(desk, "decisions"):
-        if not left:
-            return
         low, high = where.header.id_min, where.header.id_max
-        if low is None or high is None or id_bytes(high) < min(left) or id_bytes(low) > max(left):
-            continue
-        left.difference_update(sealed_table(desk, where, ["id"]).column(0).to_pylist())
+        if left and low is not None and high is not None and high >= least and low <= most:
+            left -= _visible(sealed_table(desk, where, ["id", "tenant"]), bound)
+
+
+def _visible(table: Any, bound: tuple[str, ...] | None) -> set[bytes]:
+    """The ids of a table's rows; of some tenants alone if the caller is bound to them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if bound is not None:
+        table = table.filter(pc.is_in(table.column("tenant"), pa.array(bound, pa.string())))
+    return set(table.column("id").to_pylist())
 
 
 # ---------------------------------------------------------------- late rows
@@ -231,7 +245,11 @@ def late_rows(
     for opened, seq, row in spooled(desk, kind):
         names, o = opened.schema.names, opened.opening
         try:
-            rows = [dict(zip(names, decode_row(opened.schema, row), strict=True))] if isinstance(row, bytes) else _plain(row)
+            rows = (
+                [dict(zip(names, decode_row(opened.schema, row), strict=True))]
+                if isinstance(row, bytes)
+                else _plain(row)
+            )
         except Invalid:
             continue  # no row of this kind: the sealer sets its stream aside
         for n, values in enumerate(rows):

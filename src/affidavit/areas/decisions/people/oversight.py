@@ -17,7 +17,16 @@ from affidavit.areas.decisions.people import cases
 from affidavit.areas.decisions.people import commands as c
 from affidavit.areas.decisions.people.acting import authorised
 from affidavit.areas.decisions.people.cases import Case
-from affidavit.areas.decisions.people.late import SLACK, late_rows, located, moment, ms_of, place_of, sealed_table, spooled
+from affidavit.areas.decisions.people.late import (
+    SLACK,
+    late_rows,
+    located,
+    moment,
+    ms_of,
+    place_of,
+    sealed_table,
+    spooled,
+)
 from affidavit.areas.decisions.people.queries import routing_of
 from affidavit.core import canonical
 from affidavit.core.area import Desk

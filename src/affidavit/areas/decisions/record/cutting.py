@@ -28,10 +28,10 @@ CUT_BYTES = 256 << 20
 
 
 class Before(NamedTuple):
-    """What the ledger knows of a stream's ids: the highest that is sealed, and whether one of them is."""
+    """What the ledger knows of a stream's ids: the highest that is sealed, and the id columns of its last segments."""
 
     highest: bytes = bytes(16)
-    sealed: Callable[[bytes], bool] = lambda _id: False
+    columns: Callable[[], list[Any]] = list
 
 
 class Group(NamedTuple):
@@ -168,7 +168,7 @@ class _Ids:
         self._column = "id" if "id" in schema.names else "decision" if schema.kind == "groups" else None
         self._unique = self._column == "id"
         self._last = _pair(before.highest)
-        self._seen: list[Any] = []
+        self._seen: list[bytes] = []
 
     def fault(self, table: Any) -> tuple[int, str] | None:
         """The first row whose id is missing or stood before, and why."""
@@ -179,23 +179,33 @@ class _Ids:
             return int(pc.index(column.is_null(), True).as_py()), f"a row without {self._column}."
         if not self._unique:
             return None
-        pairs = np.frombuffer(fixed_bytes(column), ">u8").reshape(-1, 2)
+        body = fixed_bytes(column)
+        pairs = np.frombuffer(body, ">u8").reshape(-1, 2)
         high, low = pairs[:, 0], pairs[:, 1]
         ascends = bool(((high[1:] > high[:-1]) | ((high[1:] == high[:-1]) & (low[1:] > low[:-1]))).all())
         fresh = ascends and (int(high[0]), int(low[0])) > self._last
-        self._seen = [*self._seen[-(2 * SEGMENT_ROWS // GROUP_ROWS) :], column]
+        self._seen = [*self._seen[-(2 * SEGMENT_ROWS // GROUP_ROWS) :], body]
         self._last = max(self._last, (int(high[-1]), int(low[-1])))
         return None if fresh else self._repeated(table.num_rows)
 
     def _repeated(self, rows: int) -> tuple[int, str] | None:
-        every = [v for column in self._seen for v in column.to_pylist()]
+        every = [body[at : at + 16] for body in self._seen for at in range(0, len(body), 16)]
         known, new = set(every[:-rows]), every[-rows:]
+        sealed = self._sealed(new)
         for n, value in enumerate(new):
-            if value in known or (value <= self._before.highest and self._before.sealed(value)):
+            if value in known or value in sealed:
                 return n, f"the id {id_text(value)} stands twice."
             known.add(value)
         self._last = max(self._last, *map(_pair, new))
         return None
+
+
+    def _sealed(self, ids: list[bytes]) -> set[bytes]:
+        """Those of the ids that the stream's last sealed segments hold; asked for ids that could be there alone."""
+        old = pa.array([v for v in ids if v <= self._before.highest], pa.binary(16))
+        if not len(old):
+            return set()
+        return {v for column in self._before.columns() for v in old.filter(pc.is_in(old, value_set=column)).to_pylist()}
 
 
 def _pair(value: bytes) -> tuple[int, int]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from affidavit.areas.decisions.record import spool
 from affidavit.areas.decisions.record.cuts import Cut, cuts_of, stem_of
 from affidavit.areas.decisions.record.cutting import Group, aggregates, groups
+from affidavit.core.area import Desk
 from affidavit.streams import kinds
 from affidavit.streams.columnar import arrow_schema, hash_leaves, leaf_entries
 from affidavit.streams.ids import stream_id
@@ -69,7 +70,7 @@ def _seal_set(deployment: str, schema: Schema, members: list[Work], sealing: Sea
     folder = desk.spool / stream
     known = desk.ask("decisions.stream", stream)
     next_seq = known["next_seq"] if known else 0
-    cuts = [c for c in cuts_of(folder, next_seq, desk)[:1] if _fits(c, members)]
+    cuts = [c for c in cuts_of(folder, next_seq, desk)[:1] if _fits(c, members, desk)]
     if cuts:
         taken = {s.stream: s.last_seq + 1 for s in cuts[0].header.sources}
         if sealing.admit(cuts[0], cuts[0].header.sources):
@@ -93,11 +94,12 @@ def _seal_set(deployment: str, schema: Schema, members: list[Work], sealing: Sea
         sealing.conclude(t.work, t.work.next_seq + t.rows, whole=t.whole)
 
 
-def _fits(cut: Cut, members: list[Work]) -> bool:
+def _fits(cut: Cut, members: list[Work], desk: Desk) -> bool:
     """Whether a cut made earlier still takes up its streams where the ledger stands; if not, it is made again."""
     at = {work.name: work.next_seq for work in members}
     good = all(at.get(s.stream) == s.first_seq for s in cut.header.sources)
     if not good:
+        desk.drop_segment(cut.header.file)
         cut.remove()
     return good
 

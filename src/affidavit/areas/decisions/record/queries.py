@@ -9,7 +9,7 @@ from affidavit.areas.decisions.record import commands as c
 from affidavit.core.area import Ctx, ViewTx
 from affidavit.core.fields import time_text
 
-ANSWERS = ("stream", "streams_of", "spans_with", "spans_between", "span", "last_id")
+ANSWERS = ("stream", "streams_of", "spans_with", "spans_between", "span", "last_id", "last_spans")
 """What others may ask by ``decisions.NAME``."""
 _STREAM = (
     "stream", "kind", "deployment", "model", "number", "env", "artifact", "configuration", "host", "pid", "receipt_key",
@@ -66,6 +66,12 @@ def last_id(v: ViewTx, stream_id: str) -> str | None:
     """The highest decision id of a stream that is sealed; None if none is."""
     row = v.one("SELECT MAX(id_max) FROM {span} WHERE stream = ?", stream_id)
     return row[0] if row else None
+
+
+def last_spans(v: ViewTx, stream_id: str, count: int) -> list[dict[str, Any]]:
+    """The newest spans of a stream, newest first."""
+    sql = f"SELECT {', '.join(_SPAN)} FROM {{span}} WHERE stream = ? ORDER BY first_seq DESC LIMIT ?"
+    return [_dict(_SPAN, row) for row in v.rows(sql, stream_id, count)]
 
 
 def streams(query: c.ListStreams, v: ViewTx, ctx: Ctx) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from affidavit.streams.sealed import BATCH_SEGMENTS, SEGMENT_ROWS, Source, batch
 
 ENDS = 64
 """Streams that one command opens, and that it ends."""
+LOOKED_BACK = 8
+"""Segments of a stream in which an id that does not ascend is looked for."""
 SPAN_BYTES = 6800
 """What the spans of a batch, their kinds, sources and references may take of an entry of 8 KiB."""
 
@@ -290,19 +293,20 @@ def _stream(work: Work, sealing: Sealing) -> None:
 
 
 def _before(work: Work, desk: Desk) -> Any:
-    """The ids of the stream that are sealed already: one that comes again is a fault of its writer."""
+    """The ids of the stream that were sealed last: one that comes again is a fault of its writer."""
     from affidavit.areas.decisions.record.cutting import Before
 
     highest = desk.ask("decisions.last_id", work.name)
     if highest is None:
         return None
 
-    def sealed(value: bytes) -> bool:
-        spans = desk.ask("decisions.spans_with", id_text(value))
-        places = (sealed_rows.placed(desk, s) for s in spans if s["stream"] == work.name)
-        return any(sealed_rows.opened(desk, place).find(value) is not None for place in places)
+    @cache
+    def columns() -> list[Any]:
+        spans = desk.ask("decisions.last_spans", work.name, LOOKED_BACK)
+        segments = (sealed_rows.opened(desk, sealed_rows.placed(desk, span)) for span in spans)
+        return [segment.table(["id"]).column(0).combine_chunks() for segment in segments]
 
-    return Before(id_bytes(highest), sealed)
+    return Before(id_bytes(highest), columns)
 
 
 def _opening(spooled: Spooled, desk: Desk) -> e.StreamOpened:

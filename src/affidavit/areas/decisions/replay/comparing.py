@@ -1,7 +1,7 @@
 """One decision's recorded output against what its version gives now. Pure.
 
 Outputs are known by name: ``out`` of type f64, ``out.score`` and ``out.probability`` are the score; ``out.0``, ``out.1``, …
-the outputs of a model of several (of a binary one: 1 - score and score); ``out`` of another type, ``out.label`` and
+the outputs of a model of several, or their classes (of a binary one: 1 - score and score); ``out`` of another type, ``out.label`` and
 ``out.class`` the label. What the model does not give is named as not compared.
 """
 
@@ -67,7 +67,7 @@ def _number(name: str, value: Any, given: Given) -> float | None:
     if name == "out" or name in SCORES:
         return numbers.get("score")
     short = name.removeprefix("out.")
-    if "score" in numbers and short in ("0", "1"):
+    if short not in numbers and "score" in numbers and short in ("0", "1"):
         return numbers["score"] if short == "1" else 1 - numbers["score"]
     return numbers.get(short)
 

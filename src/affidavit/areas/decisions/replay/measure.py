@@ -195,6 +195,8 @@ def _shown(case: Case, result: Result) -> dict[str, Any]:
 
 
 def _results(found: Chosen, tolerance: str, versions: dict[str, Version], rows: list[dict[str, Any]]) -> bytes:
+    """What is kept for good. A row is named by its place, which stays when it is erased; by its id only if it has none."""
+    kept = [{k: v for k, v in row.items() if k != "decision" or row["stream"] is None} for row in rows]
     runs = [
         {"artifact": x.artifact, "number": x.number, "cutoff": x.cutoff, "decisions": len(x.cases), "why": x.why,
          "isolation": list(x.isolation), "ms": x.ms}
@@ -203,7 +205,7 @@ def _results(found: Chosen, tolerance: str, versions: dict[str, Version], rows: 
     method = ALGORITHM if found.seed else "named"
     return canonical.encode({
         "v": 1, "method": method, "seed": found.seed, "population": found.population, "population_n": found.population_n,
-        "tolerance": tolerance, "runs": runs, "decisions": rows,
+        "tolerance": tolerance, "runs": runs, "decisions": kept,
     })  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from affidavit.areas.decisions.events_runtime import What
 from affidavit.areas.decisions.runtime import commands as c
 from affidavit.areas.decisions.runtime.counters import counters
-from affidavit.areas.decisions.runtime.pulse import Beats, beats_of, silences
+from affidavit.areas.decisions.runtime.pulse import Beats, beats_of, joined, silences
 from affidavit.core import canonical
 from affidavit.core.area import Desk
 from affidavit.core.digest import read_verified
@@ -136,6 +136,7 @@ class _Comparison:
     streams: list[dict[str, Any]] = field(default_factory=list)
     notes: list[dict[str, Any]] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
+    beats: dict[str, Beats] = field(default_factory=dict)
     end: datetime = field(init=False)
     grace: timedelta = field(init=False)
     _minter: Minter = field(default_factory=Minter)
@@ -146,8 +147,17 @@ class _Comparison:
         within = self.desk.rules.parameters.get(CONTROL, {}).get("heartbeat_within", "PT15M")
         self.grace = parse_duration(str(within))
         recording = {s["stream"] for s in self.desk.ask("decisions.spans_between", "decisions", self.day, self.end)}
-        self.streams = [s for s in self.desk.ask("decisions.streams_of")
-                        if s["kind"] == "decisions" and s["deployment"] and (s["stream"] in recording or self._alive(s))]  # fmt: skip
+        attesting = [s for s in self.desk.ask("decisions.streams_of") if s["deployment"]]
+        self.streams = [
+            s for s in attesting if s["kind"] == "decisions" and (s["stream"] in recording or self._alive(s))
+        ]
+        beating = [s for s in attesting if s["kind"] == "heartbeats"]
+        heard = beats_of(self.desk, self.day, self.end)
+        serving = {_process_key(s) for s in self.streams}
+        self.streams += [s for s in beating if _process_key(s) not in serving and self._alive(s)]
+        for s in self.streams:
+            own = (h["stream"] for h in beating if _process_key(h) == _process_key(s))
+            self.beats[s["stream"]] = joined(heard.get(x, Beats()) for x in dict.fromkeys((s["stream"], *own)))
 
     def _alive(self, s: Mapping[str, Any]) -> bool:
         return parse_time(s["opened"]) < self.end and (s["state"] == "open" or parse_time(s["last_seen"]) >= self.day)
@@ -225,10 +235,9 @@ class _Comparison:
 
     def processes(self) -> None:
         """Every attesting process: version, configuration, heartbeat."""
-        beats = beats_of(self.desk, self.day, self.end)
         for s in self.streams:
-            self._process(s, beats.get(s["stream"], Beats()))
-        self._configurations(beats)
+            self._process(s, self.beats[s["stream"]])
+        self._configurations()
 
     def _process(self, s: dict[str, Any], beats: Beats) -> None:
         name, opened = process_of(s), parse_time(s["opened"])
@@ -247,7 +256,7 @@ class _Comparison:
                 self.notes.append({"process": name, "stream": s["stream"], "silent": quiet})
                 self._add("silent", name, s["env"], s["artifact"], s["artifact"], parse_time(quiet[0][0]), s["model"], s["stream"])  # fmt: skip
 
-    def _configurations(self, beats: Mapping[str, Beats]) -> None:
+    def _configurations(self) -> None:
         """Processes of a deployment attest one configuration: that of the rules where the day is recent, else the most common."""
         by: dict[str, list[dict[str, Any]]] = {}
         for s in self.streams:
@@ -257,7 +266,7 @@ class _Comparison:
             common, wanted = (ranked[0][0] if ranked else None), self._wanted(those[0])
             for s in those:
                 differing = self._unlike(s, wanted)
-                others = {s["configuration"], *beats.get(s["stream"], Beats()).configurations} - {None}
+                others = {s["configuration"], *self.beats[s["stream"]].configurations} - {None}
                 for found in sorted(others if differing else others - {common}):
                     self.notes.append({"process": process_of(s), "configuration": found, "keys": differing})
                     self._add("configuration", process_of(s), s["env"], found, None if differing else common,
@@ -302,6 +311,10 @@ class _Comparison:
         """A process for the details."""
         return {k: s[k] for k in ("stream", "deployment", "model", "number", "env", "artifact", "configuration", "host",
                                   "pid", "opened", "state", "last_seen")}  # fmt: skip
+
+
+def _process_key(s: Mapping[str, Any]) -> tuple[Any, ...]:
+    return s["host"], s["pid"], s["deployment"]
 
 
 def process_of(s: Mapping[str, Any]) -> str:

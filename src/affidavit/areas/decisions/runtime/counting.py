@@ -103,9 +103,11 @@ def tally(desk: Desk, target: Target, day: datetime, by: Measure) -> Tally:
     """The sealed rows of a day of a deployment, segment by segment."""
     found = Tally(target, day)
     for where in segments_between(desk, "decisions", day, day + DAY, target.deployment):
+        h = where.header
+        if h.deployment != target.deployment:  # a canary of the service's own names no deployment
+            continue
         read = _read(desk, where)
         if read is None:
-            h = where.header
             found.name("unreadable", h.stream, h.first_seq, h.last_seq, h.n)
             continue
         _count(found, where, *read, by)

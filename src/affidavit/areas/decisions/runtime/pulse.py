@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -24,20 +24,31 @@ class Beats:
 
 
 def beats_of(desk: Desk, start: datetime, end: datetime) -> dict[str, Beats]:
-    """Heartbeats of ``start <= at < end`` by the stream they are about. Memory: 8 bytes a heartbeat, one segment at a time."""
+    """Heartbeats of ``start <= at < end`` by the stream they are about, else by their own: a process that served nothing yet.
+
+    Memory: the times of a window, one segment at a time.
+    """
     low, high = (int(t.timestamp() * 1000) for t in (start, end))
     found: dict[str, Beats] = {}
     for where in segments_between(desk, "heartbeats", start, end):
         for row in _rows(opened(desk, where)):
-            if row["stream"] is None or row["at"] is None:
-                continue
-            at = int(row["at"].timestamp() * 1000)
+            at = int(row["at"].timestamp() * 1000) if row["at"] else -1
             if low <= at < high:
-                beats = found.setdefault(id_text(row["stream"]), Beats())
+                beats = found.setdefault(id_text(row["stream"]) if row["stream"] else where.header.stream, Beats())
                 beats.at_ms.append(at)
                 for name, into in (("version", beats.versions), ("configuration", beats.configurations)):
                     if row[name] is not None:
                         into["sha256:" + row[name].hex()] = None
+    return found
+
+
+def joined(parts: Iterable[Beats]) -> Beats:
+    """Beats of several streams as one."""
+    found = Beats()
+    for part in parts:
+        found.at_ms += part.at_ms
+        found.versions |= part.versions
+        found.configurations |= part.configurations
     return found
 
 
