@@ -21,6 +21,7 @@ def versions() -> dict[str, str]:
         "sqlite": sqlite3.sqlite_version,
         "cryptography": metadata.version("cryptography"),
         "pymerkle": peer_env.version("pymerkle"),
+        "duckdb": peer_env.version("duckdb"),
         "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "cpus": str(os.cpu_count()),
     }

@@ -39,9 +39,9 @@ def lookups(plan: Plan) -> list[Row]:
 
     contestants: dict[str, Callable[[], float]] = {"ours": ours}
     if isinstance(peer, peer_env.Peer):
-        contestants["peer"] = lambda: statistics.median(peer.ask("find", ids=world.draw(plan.lookups))["seconds"])  # type: ignore[union-attr]
+        contestants["peer"] = _finding(peer, world, plan.lookups)
     times = take_turns(contestants, plan.rounds)
-    read = [_read(lambda w=w: both(w)) for w in world.draw(plan.lookups)]
+    read = [_read(both, wanted) for wanted in world.draw(plan.lookups)]
     if isinstance(peer, peer_env.Peer):
         peer.close()
     world.made.workspace.close()
@@ -75,10 +75,14 @@ def _median(work: Callable[[str], object], ids: list[str]) -> float:
     return statistics.median(seconds)
 
 
-def _read(work: Callable[[], object]) -> int | None:
+def _finding(peer: peer_env.Peer, world: World, count: int) -> Callable[[], float]:
+    return lambda: statistics.median(peer.ask("find", ids=world.draw(count))["seconds"])
+
+
+def _read(work: Callable[[str], object], wanted: str) -> int | None:
     """Bytes that the process asked the system for during ``work``, SQLite's included; None where it does not tell."""
     before = _rchar()
-    work()
+    work(wanted)
     after = _rchar()
     return None if before is None or after is None else after - before
 

@@ -15,6 +15,7 @@ KEYS = {"name", "ours", "peer", "peer_name", "floor", "floor_name", "unit", "rat
 GROUPS = {
     "append",
     "inclusion proof",
+    "prove and trace",
     "accepted",
     "publication",
     "verify a log",

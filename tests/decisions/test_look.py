@@ -102,7 +102,7 @@ def test_feature_runs_are_followed(made):
 
 
 ODD_SOURCES = [
-    ("nested too deep", "[" * 60 + "]" * 60), ("not a list", '{"stream":"x"}'), ("a list of words", '["meter"]'), ("floats", "[{\"from\":1.5}]"),
+    ("nested too deep", "[" * 60 + "]" * 60), ("not a list", '{"stream":"x"}'), ("a list of words", '["meter"]'), ("floats", '[{"from":1.5}]'),
 ]  # fmt: skip
 
 

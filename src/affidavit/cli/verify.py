@@ -54,7 +54,9 @@ def run(_name: str, args: list[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="affidavit verify", description="Verify a package, a log, a proof or a workspace, offline.")
-    parser.add_argument("target", help="FILE.zip, FILE.proof (a decision's, or a receipt), a log folder, or a workspace")
+    parser.add_argument(
+        "target", help="FILE.zip, FILE.proof (a decision's, or a receipt), a log folder, or a workspace"
+    )
     parser.add_argument(
         "--vkey", action="append", default=[], metavar="FILE-OR-KEY", help="log key you trust; repeatable"
     )

@@ -238,7 +238,7 @@ def quarter(stage: Stage, day: str, name: str) -> None:
     stage.chapter(day, f"The {name} quarter: people's decisions, and a sample run again")
     oversee(stage)
     for model in ("employment", "leaflets"):
-        done = stage.ws.decisions.replay(model, sample=25, seed=day[:7], by=stage.who["engineer"])
+        done = stage.ws.decisions.replay(model, sample=25, seed=day[:7], start=stage.clock.now() - timedelta(days=84), by=stage.who["engineer"])
         fact = done.facts[-1]
         stage.done(
             done,

@@ -6,6 +6,8 @@ from importlib import resources
 
 PARAMETERS = """parameters:
   AI-01.5: {review_within: P2D, emergency_rate: "0.250000"}
+  AI-01.1: {heartbeat_within: P8D}
+  AI-08.1: {sealed_within: P8D}
   AI-08.2: {verified_every: P30D}
 recorder: {explain: adverse}
 """

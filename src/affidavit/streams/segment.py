@@ -243,6 +243,7 @@ class Segment:
         """One row with its leaf. Raises ``Tampered`` if salt and row do not hash to the leaf."""
         group, within = self._place(index)
         table = self._group(group, None)
+        self._leaf_group = (group, fixed_bytes(table.column("leaf")))  # its path is asked for next
         leaf = table.column("leaf")[within].as_py()
         salt = table.column("salt")[within].as_py()
         if leaf is None:

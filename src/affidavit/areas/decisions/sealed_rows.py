@@ -5,6 +5,7 @@ Everything read is checked: headers against the batch's root, a row against its 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,27 @@ def placed(desk: Desk, span: dict[str, Any]) -> Placed:
     return Placed(record, span["position"], headers, span["file"] or headers[span["position"]].file)
 
 
+_KEPT: dict[tuple[str, str, int], tuple[SegmentSealed, ...]] = {}
+_KEPT_BATCHES = 256
+_LOCK = threading.Lock()
+"""Headers proven in this process, by their digest and root: looking up many ids proves each batch once."""
+
+
+def _placed_before(desk: Desk, span: dict[str, Any]) -> Placed:
+    """As ``placed``; headers of the same bytes and root that were proven before are not read again."""
+    record = desk.record(span["entry"])
+    fact = record.fact
+    key = (fact.headers.digest, fact.root, fact.segments)
+    headers = _KEPT.get(key)
+    if headers is None:
+        headers = headers_of(desk, record)
+        with _LOCK:
+            while len(_KEPT) >= _KEPT_BATCHES:
+                del _KEPT[next(iter(_KEPT))]
+            _KEPT[key] = headers
+    return Placed(record, span["position"], headers, span["file"] or headers[span["position"]].file)
+
+
 def segments_between(
     desk: Desk, kind: str, start: datetime | None = None, end: datetime | None = None, deployment: str | None = None
 ) -> Iterator[Placed]:
@@ -134,7 +156,7 @@ def find(desk: Desk, decision: str) -> Row:
     wanted = id_bytes(decision)
     spans = desk.ask("decisions.spans_with", decision)
     for span in spans:
-        where = placed(desk, span)
+        where = _placed_before(desk, span)
         with reading(where):
             segment = opened(desk, where)
             index = segment.find(wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from affidavit.areas.decisions.look import commands as c
 from affidavit.areas.decisions.look.finding import seen
 from affidavit.areas.decisions.sealed_rows import Row
@@ -12,7 +14,7 @@ from affidavit.ledger.checkpoint import parse_checkpoint
 from affidavit.ledger.notes import parse_note
 from affidavit.ledger.proofs import parse_receipt
 from affidavit.streams.proofs import Anchored, DecisionProof
-from affidavit.streams.sealed import batch_leaves
+from affidavit.streams.sealed import SegmentSealed, batch_leaves
 
 
 def prove(request: c.Prove, desk: Desk) -> Document:
@@ -34,11 +36,16 @@ def proof_of(desk: Desk, row: Row) -> DecisionProof:
     erasure = None
     if row.row is None:
         erasure = anchored(desk, erasing_entry(desk, row))
-    batch_path = merkle.inclusion_proof(batch_leaves(where.headers), where.position)
+    batch_path = _batch_path(where.headers, where.position)
     return DecisionProof(
-        row.schema, row.index, row.leaf, row.salt, row.row, where.header, row.path, where.position, tuple(batch_path),
+        row.schema, row.index, row.leaf, row.salt, row.row, where.header, row.path, where.position, batch_path,
         anchored(desk, where.record.index), erasure,
     )  # fmt: skip
+
+
+@lru_cache(4096)
+def _batch_path(headers: tuple[SegmentSealed, ...], position: int) -> tuple[bytes, ...]:
+    return tuple(merkle.inclusion_proof(batch_leaves(headers), position))
 
 
 def anchored(desk: Desk, index: int) -> Anchored:

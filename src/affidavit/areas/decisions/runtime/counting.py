@@ -24,8 +24,7 @@ from affidavit.streams.ids import id_bytes
 
 HOUR_MS = 3_600_000
 DAY = timedelta(days=1)
-LATE_MS = 86_400_000
-"""A row is to be sealed within a day of its decision."""
+DAY_MS = 86_400_000
 MOST_RANGES = 1_000
 """Ranges of rows that the details name for one kind of exception; all rows are counted."""
 MANDATORY = ("id", "at", "deployment", "version", "configuration", "caller")
@@ -92,9 +91,11 @@ def runs(seqs: Any) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """By what rows are judged: the tolerated skew, rows with receipts by stream, the entry that reconciled the day before."""
+    """By what rows are judged: the tolerated skew, how long a row may wait for its seal, rows with receipts by stream,
+    the entry that reconciled the day before."""
 
     skew_ms: int
+    sealed_ms: int
     receipts: Mapping[str, Ranges]
     before: int | None
 
@@ -143,7 +144,7 @@ def _count(found: Tally, where: Placed, schema: Any, table: Any, gone: Any, by: 
     start = int(found.day.timestamp() * 1000)
     at = _times(table, int(where.header.t_min.timestamp() * 1000))
     seqs = np.arange(first, first + table.num_rows)
-    inside = (at >= start) & (at < start + LATE_MS)
+    inside = (at >= start) & (at < start + DAY_MS)
     found.columns |= set(schema.names)
     if not inside.any():
         found.last_at[stream] = int(at[-1])
@@ -160,7 +161,7 @@ def _count(found: Tally, where: Placed, schema: Any, table: Any, gone: Any, by: 
     step = np.abs(at - (high >> np.uint64(16)).astype("i8")) > by.skew_ms
     step |= np.diff(at, prepend=found.last_at.get(stream, int(at[0]))) < -by.skew_ms
     sealed = int(where.record.head.at.timestamp() * 1000)
-    late = sealed - at > LATE_MS
+    late = sealed - at > by.sealed_ms
     if by.before is not None and where.record.index > by.before:
         late[:] = True
     unknown = _unknown(found, table, at, there)

@@ -32,12 +32,12 @@ def reconcile(request: c.Reconcile, desk: Desk) -> tuple[c.RecordReconciled | No
     _check(request, desk)
     parameters = desk.rules.parameters.get(CONTROL, {})
     tolerance = Decimal(str(parameters.get("count_tolerance", "0.001")))
-    skew = parse_duration(str(parameters.get("clock_skew", "PT1S")))
+    waits = [parse_duration(str(parameters[k])).total_seconds() * 1000 for k in ("clock_skew", "sealed_within")]
     held, parsed = other.receipts(desk), dict[str, Hours]()
     facts: list[e.CountsReconciled] = []
     for n in range(request.days):
         day = request.day + n * DAY
-        found = _Day(desk, day, tolerance, int(skew.total_seconds() * 1000), held, parsed)
+        found = _Day(desk, day, tolerance, (int(waits[0]), int(waits[1])), held, parsed)
         facts += [found.fact(t) for t in _targets(desk, request, day)]
     if not facts:
         return None, {"days": [], "told": f"nothing served or recorded in {request.env} then"}
@@ -121,9 +121,9 @@ class _Side:
 class _Day:
     """A day of one environment after the other; tallies are made once."""
 
-    def __init__(self, desk: Desk, day: datetime, tolerance: Decimal, skew_ms: int, held: other.Receipts,
+    def __init__(self, desk: Desk, day: datetime, tolerance: Decimal, waits_ms: tuple[int, int], held: other.Receipts,
                  parsed: dict[str, Hours]) -> None:  # fmt: skip
-        self.desk, self.day, self.tolerance, self.skew_ms, self.held = desk, day, tolerance, skew_ms, held
+        self.desk, self.day, self.tolerance, self.waits_ms, self.held = desk, day, tolerance, waits_ms, held
         self.counters = other.counters(desk, day, parsed)
         self._tallies: dict[str, Tally] = {}
         self._of_env: dict[str, list[Target]] = {}
@@ -132,7 +132,7 @@ class _Day:
         """The sealed rows of the day."""
         if target.deployment not in self._tallies:
             before = self.desk.ask("decisions.reconciled", target.deployment, self.day)
-            by = Measure(self.skew_ms, self.held.signed, before)
+            by = Measure(*self.waits_ms, self.held.signed, before)
             self._tallies[target.deployment] = tally(self.desk, target, self.day, by)
         return self._tallies[target.deployment]
 
