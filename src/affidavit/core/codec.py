@@ -194,7 +194,8 @@ def _plan(cls: Any) -> Plan:
             load, dump, schema = _kind(hint)
         except Invalid as e:
             raise Invalid(f"{cls.__name__}.{f.name}: {e.problem}", next_step=e.next_step) from None
-        default = None if optional else f.default if f.default is not MISSING else MISSING
+        # A request's field ``env`` stands over the property of that name, which ``dataclass`` takes for its default.
+        default = None if optional else MISSING if isinstance(f.default, property) else f.default
         if default is MISSING and f.default_factory is not MISSING:
             default = f.default_factory()
         made.append(Field(f.name, load, dump, schema, default is MISSING, default, hint is VaultText, _words(hint)))

@@ -219,6 +219,7 @@ def _answer(stage: Stage, decision: str) -> None:
 def _erase(stage: Stage, decision: str) -> None:
     """The person asks to be forgotten: the row goes, its leaf stays, every other proof holds."""
     ws = stage.ws
+    _serving(stage).seal()
     done = ws.decisions.erase(decisions=[decision], basis="request", reason="the person asked", by=stage.who["privacy"])
     order = done.facts[0].order
     stage.done(done, f"erased on request, order {order}: payload and salt destroyed, leaf kept")

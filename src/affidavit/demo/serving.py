@@ -6,6 +6,7 @@ high-tier system is explained when it is made; protected attributes go to a stre
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from affidavit.client import Recorder, recorder
 from affidavit.core.fields import parse_time, time_text
 from affidavit.demo import model as science
 from affidavit.streams.attributions import attribute, columns_of
+from affidavit.streams.ids import Minter
 
 if TYPE_CHECKING:
     from affidavit.demo.stage import Stage
@@ -51,6 +53,8 @@ class Serving:
     stage: Stage
     offices: dict[str, Office] = field(default_factory=dict)
     counted: Counter[tuple[str, datetime]] = field(default_factory=Counter)
+    ids: dict[str, Minter] = field(default_factory=lambda: {"employment": Minter(), "leaflets": Minter()})
+    """The portal mints the ids, when it is asked."""
     weeks: int = 0
     served: int = 0
     first_ids: list[bytes] = field(default_factory=list)
@@ -140,35 +144,35 @@ class Serving:
         scores = office.score(x, num_threads=1)
         open_s = (WEEK - OPENS - timedelta(minutes=1)).total_seconds()
         times = ((start + OPENS).timestamp() * 1000 + np.arange(n) * (open_s * 1000 / n)).astype("int64")
+        minted = [self.ids[model].mint(ms, secrets.token_bytes(8)) for ms in times.tolist()]
         label = (scores >= 0.5).astype("int64")
         columns = {f: x[:, j] for j, f in enumerate(office.features)}
         columns |= {
             "out": scores, "label": label, "confidence": np.maximum(scores, 1 - scores), "adverse": label == 1,
-            "at": pa.array(times, pa.timestamp("ms", "UTC")), "subject": [f"s{self.served + i:07d}" for i in range(n)],
+            "id": pa.array(minted, pa.binary(16)), "at": pa.array(times, pa.timestamp("ms", "UTC")), "subject": [f"s{self.served + i:07d}" for i in range(n)],
             "tenant": ["boston" if i % 2 else "springfield" for i in range(n)],
         }  # fmt: skip
         if model == "employment":
             columns |= {g: [str(v) for v in people[g].to_pylist()] for g in GROUPS}
         table = pa.table(columns)
         alone = ONE_BY_ONE if model == "employment" else 0
-        ids = [self._one(office, row) for row in table.slice(0, alone).to_pylist()]
-        found = office.recorder.record_batch(
-            table.slice(alone), output_columns=["out", "label"], at="at", caller="portal",
+        for row in table.slice(0, alone).to_pylist():
+            self._one(office, row)
+        office.recorder.record_batch(
+            table.slice(alone), output_columns=["out", "label"], ids="id", at="at", caller="portal",
             groups=GROUPS if model == "employment" else (),
             fields={k: k for k in ("confidence", "adverse", "subject", "tenant")},
         )  # fmt: skip
-        ids += found.to_pylist()
-        self._note(office, model, ids, times, scores)
+        self._note(office, model, minted, times, scores)
 
-    def _one(self, office: Office, row: dict[str, Any]) -> bytes:
+    def _one(self, office: Office, row: dict[str, Any]) -> None:
         """A single decision, as a serving process records it: one line."""
         window = {"dataset": f"dataset:acs/{SURVEY}", "digest": self.stage.ids["survey"], "first": 0, "last": 0}
-        done = office.recorder.record(
+        office.recorder.record(
             {f: row[f] for f in office.features}, {"out": row["out"], "label": row["label"]}, caller="portal",
             subject=row["subject"], tenant=row["tenant"], confidence=row["confidence"], adverse=row["adverse"],
-            groups={g: row[g] for g in GROUPS}, sources=[window], at=row["at"],
+            groups={g: row[g] for g in GROUPS}, sources=[window], at=row["at"], id=row["id"],
         )  # fmt: skip
-        return bytes.fromhex((done.id or "").replace("-", ""))
 
     def _note(self, office: Office, model: str, ids: list[bytes], times: Any, scores: Any) -> None:
         """What the gateway counts, on its own; and the decisions the routing rule sends to a person."""

@@ -199,7 +199,6 @@ class _Ids:
         self._last = max(self._last, *map(_pair, new))
         return None
 
-
     def _sealed(self, ids: list[bytes]) -> set[bytes]:
         """Those of the ids that the stream's last sealed segments hold; asked for ids that could be there alone."""
         old = pa.array([v for v in ids if v <= self._before.highest], pa.binary(16))
@@ -251,9 +250,8 @@ def _most(one: Any, other: Any) -> Any:
 
 def cut_stream(
     spooled: Spooled, source: Iterator[Group], first_seq: int, now: datetime, kernels: tuple[Kernel, ...],
-    ripe: Callable[[Measured], bool],
 ) -> Cut | None:  # fmt: skip
-    """Write the next segment of a stream and fix it as a cut; None if there are no rows, or too few (``ripe``)."""
+    """Write the next segment of a stream and fix it as a cut; None if there are no rows."""
     assert spooled.first is not None  # noqa: S101 - a stream with rows has an opening
     o, schema, measured = spooled.first.opening, spooled.first.schema, Measured()
     group = next(source, None)
@@ -270,9 +268,6 @@ def cut_stream(
             tables += [group.table] if wanted else []
             full = measured.rows >= SEGMENT_ROWS or measured.size >= CUT_BYTES
             group = None if full else next(source, None)
-        if not ripe(measured):
-            writer.discard()
-            return None
         written = writer.close(stem.with_suffix(".tree"))
     except BaseException:
         writer.discard()

@@ -6,6 +6,7 @@ that the ledger admits only if it continues the stream. Files go once that comma
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from affidavit.areas.decisions import events as e
 from affidavit.areas.decisions import sealed_rows
 from affidavit.areas.decisions.record import commands as c
 from affidavit.areas.decisions.record import spool
-from affidavit.areas.decisions.record.cuts import Cut, cuts_of
+from affidavit.areas.decisions.record.cuts import OUT, Cut, cuts_of
 from affidavit.areas.decisions.record.spool import Place, Spooled, time_of
 from affidavit.core import canonical, codec
 from affidavit.core.area import Desk
@@ -231,8 +232,9 @@ def _begin(folder: Path, sealing: Sealing) -> Work | None:
     """A stream with something to seal or to say; None if it was dealt with, or says nothing yet."""
     desk = sealing.desk
     known = desk.ask("decisions.stream", folder.name)
-    spooled = Spooled(folder, desk.origin)
-    work = Work(spooled, known, known["next_seq"] if known else 0)
+    next_seq = known["next_seq"] if known else 0
+    spooled = Spooled(folder, desk.origin, next_seq)
+    work = Work(spooled, known, next_seq)
     if known is not None and known["state"] in ("closed", "lost"):
         _after_end(work, sealing)
         return None
@@ -263,7 +265,7 @@ def _after_end(work: Work, sealing: Sealing) -> None:
 
 def _stream(work: Work, sealing: Sealing) -> None:
     """Cuts that wait, then new ones, until the stream or the batch is full."""
-    from affidavit.areas.decisions.record.cutting import Measured, cut_stream, groups
+    from affidavit.areas.decisions.record.cutting import cut_stream, groups
 
     spooled, desk = work.spooled, sealing.desk
     waiting = cuts_of(spooled.folder, work.next_seq, desk)
@@ -273,16 +275,14 @@ def _stream(work: Work, sealing: Sealing) -> None:
             break
         through = cut.header.last_seq + 1
 
-    def ripe(measured: Measured) -> bool:
-        old = measured.first_ms is None or time_of(measured.first_ms) + sealing.interval <= desk.now
-        ended = not spooled.live or spooled.closing is not None or spooled.bad is not None
-        return sealing.everything or ended or old or measured.rows >= SEGMENT_ROWS
-
     start = waiting[-1].header.last_seq + 1 if waiting else through
     source = groups(spooled, start, _before(work, desk)) if spooled.first is not None else iter(())
     whole = through == start
     while whole and not sealing.full:
-        made = cut_stream(spooled, source, through, desk.now, desk.kernels, ripe)
+        if not _ripe(work, through, sealing):
+            whole = False
+            break
+        made = cut_stream(spooled, source, through, desk.now, desk.kernels)
         if made is None:
             break
         whole = sealing.admit(made)
@@ -290,6 +290,16 @@ def _stream(work: Work, sealing: Sealing) -> None:
     if sealing.full and next(source, None) is not None:
         whole, sealing.more = False, True
     sealing.conclude(work, through, whole=whole)
+
+
+def _ripe(work: Work, through: int, sealing: Sealing) -> bool:
+    """Whether a running stream has a full segment, or its rows wait for as long as they may."""
+    spooled = work.spooled
+    if sealing.everything or not spooled.live or spooled.closing is not None or spooled.bad is not None:
+        return True
+    waited_s = time.time() - (spooled.folder / OUT if through else spooled.files[0]).stat().st_mtime
+    rows = work.next_seq + spooled.waiting() - through
+    return rows >= SEGMENT_ROWS or (rows > 0 and waited_s >= sealing.interval.total_seconds())
 
 
 def _before(work: Work, desk: Desk) -> Any:

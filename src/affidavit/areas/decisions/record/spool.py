@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Generator, Iterator
@@ -23,6 +24,7 @@ from affidavit.streams.writer import Why
 
 QUARANTINE = "quarantine"
 BASE, LOCK = "base.json", "sealer.lock"
+_HEADS = wal.FRAME.size + wal.BATCH_HEAD.size
 _EPOCH, _LAST_MS = datetime(1970, 1, 1, tzinfo=UTC), 253_402_300_799_999
 
 
@@ -86,8 +88,8 @@ class Spooled:
     ``foreign``: nothing of it belongs here. ``torn`` bytes at the end were never acknowledged, ``damaged`` ones may be.
     """
 
-    def __init__(self, folder: Path, origin: str) -> None:
-        self.folder, self.base = folder, read_base(folder)
+    def __init__(self, folder: Path, origin: str, start: int = 0) -> None:
+        self.folder, self.base, self._start = folder, read_base(folder), start
         files, self.live = _present(folder)
         self.files = [f for f in files if int(f.stem) > self.base.file]
         self.used = [f for f in files if int(f.stem) <= self.base.file]
@@ -131,6 +133,11 @@ class Spooled:
             try:
                 if not self._open(n, frames, state, origin):
                     return
+                offset, self.next_seq = skipped(file, state.offset, self.next_seq, self._start)
+                if offset != state.offset:
+                    frames.close()
+                    state.offset = offset
+                    frames = wal.read_frames(file, state)
                 for at, kind, body in frames:
                     found = self._frame(kind, body, Place(n, at))
                     if found is not None:
@@ -155,6 +162,13 @@ class Spooled:
     def _stop(self, place: Place, reason: str) -> None:
         self.bad, self.torn, self.closing = reason, 0, None
         self.damaged = sum(f.stat().st_size for f in self.files[place.file :]) - place.offset
+
+    def waiting(self) -> int:
+        """Rows from ``start`` on that seem to stand in the files, by the heads of their frames alone."""
+        seq = max((f[1] for f in self.starts), default=0)
+        for file in self.files[max(len(self.starts) - 1, 0) :]:
+            seq = skipped(file, 0, seq, 1 << 62)[1]
+        return max(seq - self._start, 0)
 
     def _open(self, n: int, frames: Iterator[tuple[int, int, bytes]], state: wal.Reading, origin: str) -> bool:
         """Read the opening of a file; False if a process was killed before it had written it."""
@@ -223,6 +237,30 @@ class Spooled:
         fact = GapCounted(self.folder.name, time_of(start), time_of(max(start, end)), missed, why)
         self.gaps.append(Gap(self.next_seq, self.missed, fact))
         self.missed += missed
+
+
+def skipped(file: Path, offset: int, seq: int, start: int) -> tuple[int, int]:
+    """``(offset, row)`` of the first frame that holds row ``start`` or a later one, or states no row.
+
+    The frames before it were checked when they were sealed: their heads alone are looked at. With ``offset`` 0 frames
+    of any other type are passed over.
+    """
+    counting = offset == 0
+    with file.open("rb") as source:
+        size = source.seek(0, 2)
+        if not size:
+            return offset, seq
+        with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            while offset + _HEADS <= size:
+                length, _, kind = wal.FRAME.unpack_from(view, offset)
+                after = offset + wal.FRAME.size + length
+                first, count = wal.BATCH_HEAD.unpack_from(view, offset + wal.FRAME.size)
+                rows = {wal.ROW: 1, wal.BATCH: count}.get(kind, 0)
+                stated = not rows and not counting
+                if stated or after > size or (rows and (first != seq or first + rows > start)):
+                    break
+                offset, seq = after, seq + rows
+    return offset, seq
 
 
 def _same_stream(one: wal.Opened, other: wal.Opened) -> bool:

@@ -44,6 +44,9 @@ class Counter:
         return [None if v is None else v.get(key) for v in self.values], not named
 
 
+MOST_PARSED = 4
+
+
 def counters(desk: Desk, day: datetime, parsed: dict[str, Hours]) -> list[Counter]:
     """Every source that counted in the day. ``parsed`` keeps the extracts of the day for the next one."""
     found: dict[str, Counter] = {}
@@ -59,9 +62,19 @@ def counters(desk: Desk, day: datetime, parsed: dict[str, Hours]) -> list[Counte
     return [found[s] for s in sorted(found)]
 
 
+_PARSED: dict[str, Hours] = {}
+"""The extracts read last, by digest: days are compared one after the other over the same few."""
+
+
 def _read(desk: Desk, digest: str) -> Hours:
-    with desk.open(digest) as source:
-        return parse_counts(read_verified(source, digest, "an extract of request counts"))
+    found = _PARSED.get(digest)
+    if found is None:
+        with desk.open(digest) as source:
+            found = parse_counts(read_verified(source, digest, "an extract of request counts"))
+        while len(_PARSED) >= MOST_PARSED:
+            _PARSED.pop(next(iter(_PARSED)))
+        _PARSED[digest] = found
+    return found
 
 
 def share(
