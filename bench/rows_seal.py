@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,6 @@ from measure import Row, fill, take_turns, timed
 from plan import Plan
 
 from affidavit.bootstrap import init
-from affidavit.client.recorder import Recorder
 from affidavit.core.area import Who
 from affidavit.streams import kinds
 from affidavit.streams.columnar import leaf_entries, pack_hashes
@@ -24,7 +27,7 @@ from affidavit.streams.ids import stream_id
 from affidavit.streams.passport import Passport, Policy
 from affidavit.streams.schema import Column
 
-FLOATS, TEXTS = 20, 3
+FLOATS, TEXTS, SEGMENTS = 20, 3, 4
 SCHEMA = kinds.decisions(
     [*(Column(f"in.f{i}", "f64") for i in range(FLOATS)), *(Column(f"in.s{i}", "str") for i in range(TEXTS))],
     [Column("out", "f64")],
@@ -47,33 +50,59 @@ def features(rows: int) -> pa.Table:
 
 
 class Sealer:
-    """A workspace whose spool a recorder fills; each round records one segment's rows and seals them."""
+    """A workspace whose spool another process fills, batch by batch, while this one seals."""
 
-    def __init__(self, folder: Path, rows: int) -> None:
-        self.made = init(folder / "ws", admin="Bench Administrator", origin="bench.example/seal")
-        ws, admin = self.made.workspace, self.made.admin
-        person = ws.access.register_principal("service", name="sealer", by=admin).facts[0].principal
+    def __init__(self, folder: Path, rows: int, segments: int) -> None:
+        made = init(folder / "ws", admin="Bench Administrator", origin="bench.example/seal")
+        self.ws, self.rows, self.segments = made.workspace, rows, segments
+        person = self.ws.access.register_principal("service", name="sealer", by=made.admin).facts[0].principal
         self.who = Who(person, "os-user")
-        grant = ws.access.request_grant(person, "service", "*", "seals", by=self.who).facts[0].grant
-        ws.access.approve_grant(grant, by=admin)
-        deployment = stream_id("bench", 0, bytes(16), "deployment")
-        self.passport = Passport(
-            ws.stores.origin, "employment", "production", 1, deployment, "sha256:" + "5e" * 32, Policy(fsync_ms=1000)
-        )
-        self.table = features(rows)
+        grant = self.ws.access.request_grant(person, "service", "*", "seals", by=self.who).facts[0].grant
+        self.ws.access.approve_grant(grant, by=made.admin)
 
     def round(self) -> float:
-        """Seconds from the first row handed over to the command in the ledger; all of it is on the disk then."""
-        ws = self.made.workspace
-        recorder = Recorder(self.passport, ws.stores.spool)
+        """Seconds a row, from the first row handed over to the last command in the ledger; all is on the disk then."""
+        stores = self.ws.stores
+        given = [str(stores.spool), stores.origin, str(self.rows), str(self.segments)]
+        child = subprocess.Popen(
+            [sys.executable, __file__, *given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()  # everything is imported, the features are drawn
 
         def work() -> None:
-            recorder.record_batch(self.table, output_columns="out", fields={n: n for n in _FIELDS}, caller="portal")
-            recorder.close()
-            while ws.decisions.seal(by=self.who).result["more"]:
+            child.stdin.write("go\n")
+            child.stdin.flush()
+            while child.poll() is None:
+                if not self.ws.decisions.seal(by=self.who, everything=False, interval_s=3600).result["segments"]:
+                    time.sleep(0.005)
+            while self.ws.decisions.seal(by=self.who).result["more"]:
                 pass
 
-        return timed(work)
+        return timed(work, self.rows * self.segments)
+
+
+def capture(spool: str, origin: str, rows: int, segments: int) -> None:
+    """The serving process: hands over one batch of ``rows`` after another."""
+    from affidavit.client.recorder import Recorder
+
+    deployment = stream_id("bench", 0, bytes(16), "deployment")
+    passport = Passport(
+        origin,
+        "employment",
+        "production",
+        1,
+        deployment,
+        "sha256:" + "5e" * 32,
+        Policy(fsync_ms=1000, spool_bytes=1 << 33),
+    )
+    table = features(rows)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    with Recorder(passport, spool) as recorder:
+        for _ in range(segments):
+            recorder.record_batch(table, output_columns="out", fields={n: n for n in _FIELDS}, caller="portal")
 
 
 class Bare:
@@ -96,7 +125,7 @@ class Bare:
         self.table = table.add_column(0, "salt", pack_hashes(salts)).add_column(1, "leaf", pack_hashes(leaves))
         data, offsets = leaf_entries(SCHEMA, salts, table)
         ends = offsets.tolist()
-        self.bodies = [data[a + 1 : b] for a, b in zip(ends, ends[1:], strict=False)]
+        self.bodies = [data[a + 1 : b] for a, b in pairwise(ends)]
         self.texts = [c.name for c in SCHEMA.columns if c.type == "str"]
 
     def write(self) -> float:
@@ -117,35 +146,35 @@ class Bare:
 
 def sealing(plan: Plan) -> list[Row]:
     """Batches of one segment, captured, sealed, hashed and fsynced, in the ledger; bare work on the same rows."""
-    folder = plan.work / "seal"
+    folder, count = plan.work / "seal", plan.segment_rows
     folder.mkdir()
-    ours, floor = Sealer(folder, plan.segment_rows), Bare(folder, features(plan.segment_rows))
+    ours, floor = Sealer(folder, count, SEGMENTS), Bare(folder, features(count))
     written: list[float] = []
 
     def bare_write_and_hash() -> float:
-        written.append(floor.write())
-        return written[-1] + floor.hash()
+        written.append(floor.write() / count)
+        return written[-1] + floor.hash() / count
 
     contestants: dict[str, Callable[[], float]] = {"ours": ours.round, "floor": bare_write_and_hash}
     times = take_turns(contestants, plan.rounds)
-    count = plan.segment_rows
-    per_row = {name: [s / count for s in seconds] for name, seconds in times.items()}
-    says = (
-        f"{count:,} rows of 20 floats, 3 texts and the fixed columns in one batch. Ours: `record_batch` into the write-ahead"
-        " file, its fsync, the sealer's reading and checking, salted leaves, the tree, Parquet in groups of 4,096 rows with"
-        " page checksums, fsync, upload into the segment store (a second fsynced copy), the command in the ledger."
-    )
     both = Row(
-        "seal a captured batch", "us per row", "<= 1.3",
-        says + " The floor writes the same table with salts and leaves by pyarrow (zstd, dictionaries on texts, its own row"
-        " groups, one fsync), then hashes the same leaves and nodes by hashlib, one after the other.",
+        "capture and seal batches, sustained", "us per row", "<= 1.3",
+        f"{SEGMENTS} segments of {count:,} rows of 20 floats, 3 texts and the fixed columns. One process hands over batches"
+        " (`record_batch`, write-ahead file, fsync within a second), another seals meanwhile: reading and checking, salted"
+        " leaves, the tree, Parquet in groups of 4,096 rows with page checksums, fsync, the segment store, the command in"
+        " the ledger. The floor writes one such table with salts and leaves by pyarrow (zstd, dictionaries on texts, its"
+        " own row groups, fsync), then hashes the same leaves and nodes by hashlib, in one process.",
         floor_name="pyarrow.parquet.write_table + hashlib",
     )  # fmt: skip
     share = Row(
-        "seal a captured batch, share of bare writing", "us per row", ">= 0.35",
+        "capture and seal batches, share of bare writing", "us per row", ">= 0.35",
         "The same rounds of ours; the floor is the Parquet writing alone. The ratio is bare writing over ours.",
         floor_name="pyarrow.parquet.write_table",
     )  # fmt: skip
-    bare_only = {"ours": per_row["ours"], "floor": [s / count for s in written[1:]]}
     shutil.rmtree(folder, ignore_errors=True)
-    return [fill(both, per_row, over="ours/floor"), fill(share, bare_only, over="floor/ours")]
+    bare_only = {"ours": times["ours"], "floor": written[1:]}
+    return [fill(both, times, over="ours/floor"), fill(share, bare_only, over="floor/ours")]
+
+
+if __name__ == "__main__":
+    capture(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -37,7 +37,7 @@ def test_a_full_spool_refuses_until_it_was_sealed_away(spool, open_recorder):
     found = stream(spool)
     assert len(found.rows) == done < 20
     assert sum(f.stat().st_size for f in found.folder.iterdir()) <= 20_000
-    rec.writer._broken = True  # noqa: SLF001 - makes the next row begin a file, so that the sealer may take the first
+    rec.writer._broken = True
     (found.folder / "000001.wal").rename(spool.parent / "sealed.wal")
     assert rec.record(ROW, 0.5).seq == done
     assert len(list(found.folder.iterdir())) == 1
@@ -199,7 +199,7 @@ def test_files_follow_each_other(spool, open_recorder, monkeypatch):
     rec = open_recorder(policy={"fsync_ms": 3_600_000})
     ids = [rec.record(ROW, 0.5).id for _ in range(30)]
     rec.sync()
-    assert rec.writer._retired == ()  # noqa: SLF001
+    assert rec.writer._retired == ()
     rec.record({"text": "y" * 20_000}, 0.5)
     rec.close()
     found = stream(spool)

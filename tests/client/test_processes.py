@@ -10,13 +10,13 @@ import sys
 import threading
 
 import pytest
-from conftest import passport
 from spool_reader import stream, streams
 
 from affidavit.core.errors import Invalid
 from affidavit.streams import wal
 from affidavit.streams.passport import write_passport
 from affidavit.streams.rows import SALT_BYTES
+from conftest import passport
 
 ROW = {"a": 1.0, "s": "x"}
 

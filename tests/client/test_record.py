@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from conftest import ARTIFACT, DEPLOYMENT, passport
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spool_reader import stream
@@ -17,6 +16,7 @@ from affidavit.client import Recorder
 from affidavit.core.errors import Invalid
 from affidavit.streams.ids import Minter, id_ms, id_text
 from affidavit.streams.rows import encode_row
+from conftest import ARTIFACT, DEPLOYMENT, passport
 
 ROW = {"age": 41.0, "hours": 38, "sector": "trade", "married": True}
 
@@ -86,7 +86,7 @@ ARGUMENTS = {
     "a caller that is no text": ({"caller": 7}, "caller"),
     "a confidence that is no number": ({"confidence": "high"}, "confidence"),
     "an adverse flag that is a number": ({"adverse": 1}, "adverse"),
-    "a time without a zone": ({"at": datetime(2026, 1, 1)}, "no time zone"),  # noqa: DTZ001
+    "a time without a zone": ({"at": datetime(2026, 1, 1)}, "no time zone"),
     "a time that is a fraction": ({"at": 1.5}, "at: 1.5"),
     "an id of another kind": ({"id": "3f2504e0-4f89-41d3-9a0c-0305e82c3301"}, "no UUIDv7"),
     "an id that is none": ({"id": "me"}, "is no id"),
@@ -130,7 +130,7 @@ def test_times_of_other_zones_become_utc(spool, open_recorder):
     row = values(spool)
     assert row["at"] == row["in.asked"] == 1767225600000
     with pytest.raises(Invalid, match="no time zone"):
-        rec.record({"asked": datetime(2026, 1, 1)}, 0.5)  # noqa: DTZ001
+        rec.record({"asked": datetime(2026, 1, 1)}, 0.5)
 
 
 def test_a_first_record_that_shows_no_type_asks_for_a_schema(open_recorder):

@@ -17,7 +17,8 @@ from affidavit.core.codec import load_object, plan
 from affidavit.core.errors import AffidavitError
 from affidavit.core.fields import VaultText
 
-CANARY = "Quillon Featherstone-Zed"
+CANARY = "Quillon Featherstone-Zedwick"
+"""Words long enough that no digest or id holds one by chance."""
 REQUESTS = [
     (a.name, cls) for a in catalog().areas.values() for cls in a.requests().values() if not issubclass(cls, Query)
 ]

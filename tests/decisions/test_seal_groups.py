@@ -13,7 +13,6 @@ from spooled import DEPLOYMENT, values
 
 from affidavit.areas.decisions.events import BatchSealed, JoinKeyUsed, StreamClosed
 from affidavit.areas.decisions.record.groups import suppressed
-from affidavit.areas.decisions.sealed_rows import segments_between
 from affidavit.core.area import Who
 from affidavit.core.errors import NotAllowed
 from affidavit.streams import kinds, wal

@@ -117,8 +117,8 @@ def measure_oversight(stage: Stage) -> None:
 
 
 def _serving(stage: Stage) -> Serving:
-    assert stage.serving is not None  # noqa: S101 - plan_explanations opened it
-    return stage.serving
+    serving: Serving = stage.serving  # plan_explanations opened it
+    return serving
 
 
 def reconcile(stage: Stage) -> None:
@@ -173,9 +173,10 @@ def _inventory(stage: Stage) -> list[dict[str, str]]:
 
 
 def one_decision(stage: Stage) -> None:
-    """One decision: proven, traced, run again, explained, answered, erased; and the sample of the quarter."""
-    stage.chapter("2026-01-03", "One decision of February, and a sample of the year")
+    """One decision: proven, traced, run again, explained, answered, erased."""
+    stage.chapter("2026-01-03", "One decision of February")
     ws, decision = stage.ws, id_text(_serving(stage).first_ids[3])
+    stage.ids["decision"] = decision
     ws.publish()
     proof: Document = ws.decisions.prove(decision, by=stage.who["auditor"])
     file = stage.root / "decision.proof"
@@ -185,7 +186,10 @@ def one_decision(stage: Stage) -> None:
         f"  proven     {decision}: {len(proof.body)} bytes that reveal no other row; verified offline: {report.level}"
     )
     told = ws.decisions.trace(decision, by=stage.who["auditor"])
-    stage.say(f"  traced     {_short(told)}")
+    stage.say(
+        f"  traced     to {told['version']['name']}, {len(told['approvals'])} approval, training run {told['version']['run']},"
+        f" {', '.join(told['version']['datasets'])}; its window of answers is {told['sources'][0]['check']}"
+    )
     done = ws.decisions.replay(decisions=[decision], by=stage.who["engineer"])
     fact = done.facts[-1]
     stage.done(
@@ -194,10 +198,6 @@ def one_decision(stage: Stage) -> None:
     )
     _answer(stage, decision)
     _erase(stage, decision)
-
-
-def _short(told: dict[str, Any]) -> str:
-    return ", ".join(f"{k}" for k in told if told[k] not in (None, [], {}))
 
 
 def _answer(stage: Stage, decision: str) -> None:
@@ -239,7 +239,9 @@ def quarter(stage: Stage, day: str, name: str) -> None:
     stage.chapter(day, f"The {name} quarter: people's decisions, and a sample run again")
     oversee(stage)
     for model in ("employment", "leaflets"):
-        done = stage.ws.decisions.replay(model, sample=25, seed=day[:7], start=stage.clock.now() - timedelta(days=84), by=stage.who["engineer"])
+        done = stage.ws.decisions.replay(
+            model, sample=25, seed=day[:7], start=stage.clock.now() - timedelta(days=84), by=stage.who["engineer"]
+        )
         fact = done.facts[-1]
         stage.done(
             done,

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from affidavit.client import Recorder, recorder
@@ -58,6 +59,7 @@ class Serving:
     weeks: int = 0
     served: int = 0
     first_ids: list[bytes] = field(default_factory=list)
+    """Of each week the first adverse decision that was recorded alone."""
     unsure: list[tuple[bytes, datetime]] = field(default_factory=list)
     lives: dict[str, tuple[datetime, datetime | None]] = field(default_factory=dict)
     """Since when, and until when, each deployment of employment served."""
@@ -126,7 +128,7 @@ class Serving:
             f"{model}@production", workspace=self.stage.ws, explainer=explain, output={"out": float, "label": int},
             schema=dict.fromkeys(features, float), clock=lambda: int(self.stage.clock.now().timestamp() * 1000),
         )  # fmt: skip
-        self.offices[model] = Office(made, live["id"], booster.predict, features)
+        self.offices[model] = Office(made, live["id"], partial(booster.predict, num_threads=1), features)
         return self.offices[model]
 
     def _loaded(self, version: str) -> tuple[Any, tuple[str, ...]]:
@@ -141,14 +143,15 @@ class Serving:
 
         n = len(people)
         x = np.column_stack([people[f].to_numpy().astype(np.float64) for f in office.features])
-        scores = office.score(x, num_threads=1)
+        scores = office.score(x)
         open_s = (WEEK - OPENS - timedelta(minutes=1)).total_seconds()
         times = ((start + OPENS).timestamp() * 1000 + np.arange(n) * (open_s * 1000 / n)).astype("int64")
         minted = [self.ids[model].mint(ms, secrets.token_bytes(8)) for ms in times.tolist()]
         label = (scores >= 0.5).astype("int64")
-        columns = {f: x[:, j] for j, f in enumerate(office.features)}
+        columns: dict[str, Any] = {f: x[:, j] for j, f in enumerate(office.features)}
         columns |= {
-            "out": scores, "label": label, "confidence": np.maximum(scores, 1 - scores), "adverse": label == 1,
+            "out": scores, "label": label,
+            "confidence": np.maximum(scores, 1 - scores), "adverse": label == 1,
             "id": pa.array(minted, pa.binary(16)), "at": pa.array(times, pa.timestamp("ms", "UTC")), "subject": [f"s{self.served + i:07d}" for i in range(n)],
             "tenant": ["boston" if i % 2 else "springfield" for i in range(n)],
         }  # fmt: skip
@@ -181,7 +184,7 @@ class Serving:
             self.counted[office.deployment, at.replace(minute=0, second=0, microsecond=0)] += 1
         if model == "employment":
             self.served += len(ids)
-            self.first_ids += ids[:1]
+            self.first_ids += [i for i, s in zip(ids[:ONE_BY_ONE], scores.tolist(), strict=False) if s >= 0.5][:1]
             near = [i for i, s in enumerate(scores.tolist()) if max(s, 1 - s) < float(UNSURE)]
             self.unsure += [(ids[i], datetime.fromtimestamp(int(times[i]) / 1000, FIRST.tzinfo)) for i in near]
 

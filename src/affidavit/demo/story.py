@@ -19,8 +19,9 @@ from affidavit.demo import model as science
 from affidavit.demo.stage import END, START, Stage, set_up
 from affidavit.evidence.verify import verify_package
 
-PLANTED = 4
-"""Exceptions the year must end with: three of the classic, one late review."""
+PLANTED = 8
+"""Exceptions the year must end with: the classic's three, the late review, an unknown endpoint, a process that served
+without the recorder, a decision in effect before a person had released it; and a log that nobody outside has stamped."""
 
 LEAFLETS = science.Recipe("leaflets", science.MENDED.features, parameters={**science.PARAMETERS, "num_iterations": 90})
 
@@ -260,8 +261,12 @@ def assess(stage: Stage) -> list[Finding]:
     exceptions = [(f.control, e.item) for f in findings for e in f.exceptions]
     stage.ids["exceptions"] = exceptions
     stage.say(
-        f"\n  {len(exceptions)} exceptions: the classic's three (no approval, no validation, unregistered data) and the late review"
+        f"\n  {len(exceptions)} exceptions: the classic's three (no approval, no validation, unregistered data), the late review,"
     )
+    stage.say(
+        "  an endpoint that runs an unknown digest, a process that served without the recorder, a decision in effect too early,"
+    )
+    stage.say("  and that no authority outside has stamped the log: the demonstration opens no connection")
     return findings
 
 
@@ -292,5 +297,8 @@ def package(stage: Stage) -> None:
         f"affidavit registry why employment/1 --to staging --workspace {name} --as engineer",
         f"affidavit registry served employment --at 2025-04-01 --workspace {name} --as auditor",
         f"affidavit registry card employment/2 --workspace {name} --as auditor",
+        f"affidavit verify {name}/decision.proof --vkey {name}/log.vkey",
+        f"affidavit decisions trace {stage.ids['decision']} --workspace {name} --as auditor",
+        f"affidavit decisions query --model employment --in-env production --where out<0.05 --format csv --workspace {name} --as auditor",
     ):
         stage.say(f"  {line}")

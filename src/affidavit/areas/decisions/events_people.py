@@ -10,7 +10,6 @@ from affidavit.core.envelope import fact
 from affidavit.core.fields import Attachment, Count, Dec6, Digest, Id, Positive, Principal, Slug, Token, VaultText
 from affidavit.streams.passport import Condition
 
-
 Cause = Literal["artifact", "environment", "input", "nondeterminism", "unknown"]
 
 
@@ -43,18 +42,18 @@ class ReplayMeasured:
     end: datetime
     population: Digest
     population_n: Count
-    seed: Token | None
-    seeded: Literal["caller", "service"] | None
     sampled: Positive
     equal: Count
     differing: Count
     failed: Count
     erased: Count
     tolerance: Dec6
-    worst: Dec6 | None
     isolation: tuple[Token, ...]
     code: Digest
     results: Attachment
+    worst: Dec6 | None = None
+    seed: Token | None = None
+    seeded: Literal["caller", "service"] | None = None
 
 
 @fact("decisions.mismatch_investigated")

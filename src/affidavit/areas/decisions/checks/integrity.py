@@ -101,7 +101,7 @@ def stored_records_stand(item: Item, facts: Facts) -> dict[str, Outcome]:
         if r.fact.request in DELETING and r.fact.code in DENIALS
     ]  # fmt: skip
     return {
-        "A": _verified(item, runs), "B": _anchored(runs), "C": _denied(runs, refused), "D": _not_early(runs), "E": _not_late(runs)
+        "A": _verified(item, runs), "B": _anchored(item, runs, facts), "C": _denied(runs, refused), "D": _not_early(runs), "E": _not_late(runs)
     }  # fmt: skip
 
 
@@ -126,13 +126,17 @@ def _verified(item: Item, runs: Sequence[Record]) -> Outcome:
     return passed(*whole)
 
 
-def _anchored(runs: Sequence[Record]) -> Outcome:
+def _anchored(item: Item, runs: Sequence[Record], facts: Facts) -> Outcome:
+    """A stretch without an anchor is one exception, at the interval in which it begins: it has one cause."""
     if not runs:
         return not_tested("no verification looked for an anchor")
     anchored = [r for r in runs if r.fact.anchored]
-    if not anchored:
-        return deviation("no time stamp from outside covers the newest seal", *runs)
-    return passed(*anchored)
+    if anchored:
+        return passed(*anchored)
+    before = [r for r in facts.all(SegmentsVerified) if r.head.at < item.at and (r.head.drill is None or item.drill)]
+    if before and not before[-1].fact.anchored:
+        return not_applicable("the log was unanchored before: reported where that began", before[-1])
+    return deviation("no time stamp from outside covers the newest seal: the log is unanchored", *runs)
 
 
 def _denied(runs: Sequence[Record], refused: Sequence[Record]) -> Outcome:

@@ -247,8 +247,8 @@ def planted(now: datetime) -> tuple[Item, Facts, str]:
         (StreamOpened(stream, "decisions", at, _ZERO, 1, "planted", _ZERO, attached, _ident(2), "planted", 1), (f"stream:{stream}",)),
         (BatchSealed(_ident(3), "planted", 1, 2, at, at, _ZERO, attached, (Span(stream, 0, 1, *ids),), ("decisions",)),
          ("sealer:planted",)),
-        (ReplayMeasured(_ident(4), "planted", (version,), at - DAY, at + DAY, _ZERO, 2, "planted-seed", "service", 2, 1, 1, 0,
-                        0, "0.000001", "0.250000", (), _ZERO, attached), (f"replay:{_ident(4)}", "model:planted")),
+        (ReplayMeasured(_ident(4), "planted", (version,), at - DAY, at + DAY, _ZERO, 2, 2, 1, 1, 0, 0, "0.000001", (), _ZERO,
+                        attached, "0.250000", "planted-seed", "service"), (f"replay:{_ident(4)}", "model:planted")),
     ]  # fmt: skip
     facts = Facts((), {CONTROL: {"sample_size": "25", "tolerance": "0.000001", "replayed_within": "P30D"}})
     for n, (fact, refs) in enumerate(story):

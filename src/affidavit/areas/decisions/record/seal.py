@@ -297,7 +297,9 @@ def _ripe(work: Work, through: int, sealing: Sealing) -> bool:
     spooled = work.spooled
     if sealing.everything or not spooled.live or spooled.closing is not None or spooled.bad is not None:
         return True
-    waited_s = time.time() - (spooled.folder / OUT if through else spooled.files[0]).stat().st_mtime
+    home, first = spooled.folder / OUT, spooled.first
+    opened_s = first.opening.opened_ms / 1000 if first else 0.0
+    waited_s = time.time() - (home.stat().st_mtime if home.exists() else opened_s)
     rows = work.next_seq + spooled.waiting() - through
     return rows >= SEGMENT_ROWS or (rows > 0 and waited_s >= sealing.interval.total_seconds())
 

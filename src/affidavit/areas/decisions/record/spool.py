@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from affidavit.areas.decisions.events import GapCounted
 from affidavit.core import canonical
@@ -20,7 +20,6 @@ from affidavit.core.errors import AffidavitError, Busy, Invalid, StoreDown
 from affidavit.streams import wal
 from affidavit.streams.ids import id_bytes
 from affidavit.streams.kinds import check_spooled
-from affidavit.streams.writer import Why
 
 QUARANTINE = "quarantine"
 BASE, LOCK = "base.json", "sealer.lock"
@@ -135,7 +134,6 @@ class Spooled:
                     return
                 offset, self.next_seq = skipped(file, state.offset, self.next_seq, self._start)
                 if offset != state.offset:
-                    frames.close()
                     state.offset = offset
                     frames = wal.read_frames(file, state)
                 for at, kind, body in frames:
@@ -232,7 +230,7 @@ class Spooled:
         start, end, missed, why = (value.get(n) for n in ("start", "end", "missed", "why"))
         if type(start) is not int or type(end) is not int or type(missed) is not int or missed < 1:
             raise Invalid("a gap that is off form.")
-        if why not in get_args(Why):
+        if why not in ("disk-full", "spool-full", "write-failed"):
             raise Invalid(f"a gap because of {why!r}.")
         fact = GapCounted(self.folder.name, time_of(start), time_of(max(start, end)), missed, why)
         self.gaps.append(Gap(self.next_seq, self.missed, fact))

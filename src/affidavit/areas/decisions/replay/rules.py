@@ -17,7 +17,7 @@ def record_replay(cmd: c.RecordReplay, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Every decision that was drawn has one outcome."""
     if cmd.equal + cmd.differing + cmd.failed + cmd.erased != cmd.sampled:
         raise Invalid("the outcomes do not add up to the decisions drawn.", next_step="run the replay again.")
-    fact = e.ReplayMeasured(ctx.ids[0], *(getattr(cmd, f.name) for f in fields(cmd)))
+    fact = e.ReplayMeasured(ctx.ids[0], **{f.name: getattr(cmd, f.name) for f in fields(cmd)})
     versions = tuple(f"model:{cmd.model}/{v.number}" for v in cmd.versions if v.number)
     return [Draft(fact, (f"replay:{fact.replay}", f"model:{cmd.model}", *dict.fromkeys(versions)))]
 

@@ -92,7 +92,8 @@ def runs(seqs: Any) -> Iterator[tuple[int, int]]:
 @dataclass(frozen=True, slots=True)
 class Measure:
     """By what rows are judged: the tolerated skew, how long a row may wait for its seal, rows with receipts by stream,
-    the entry that reconciled the day before."""
+    the entry that reconciled the day before.
+    """
 
     skew_ms: int
     sealed_ms: int
