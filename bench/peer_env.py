@@ -12,9 +12,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".cache" / "bench-peers"
-PINS = {"duckdb": ("duckdb==2.0.0",), "pymerkle": ("pymerkle==7.0.0", "cachetools==7.2.1")}
-QUIET = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _SCRIPTS = Path(__file__).resolve().parent / "peers"
+PINS = {
+    "duckdb": ("duckdb==2.0.0",),
+    "mlflow": tuple((_SCRIPTS / "mlflow_pins.txt").read_text("ascii").split()),
+    "pymerkle": ("pymerkle==7.0.0", "cachetools==7.2.1"),
+}
+QUIET = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 class PeerUnavailable(Exception):

@@ -22,6 +22,7 @@ def versions() -> dict[str, str]:
         "cryptography": metadata.version("cryptography"),
         "pymerkle": peer_env.version("pymerkle"),
         "duckdb": peer_env.version("duckdb"),
+        "mlflow": peer_env.version("mlflow"),
         "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "cpus": str(os.cpu_count()),
     }

@@ -76,7 +76,7 @@ class Sealer:
             child.stdin.flush()
             while child.poll() is None:
                 if not self.ws.decisions.seal(by=self.who, everything=False, interval_s=3600).result["segments"]:
-                    time.sleep(0.005)
+                    time.sleep(0.1)
             while self.ws.decisions.seal(by=self.who).result["more"]:
                 pass
 

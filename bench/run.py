@@ -22,6 +22,7 @@ import rows_grown
 import rows_log
 import rows_lookup
 import rows_process
+import rows_record
 import rows_seal
 import rows_store
 
@@ -32,6 +33,7 @@ GROUPS = {
     "log": rows_log.log_rows,
     "grown": rows_grown.grown,
     "process": rows_process.processes,
+    "record": rows_record.recording,
     "seal": rows_seal.sealing,
     "lookup": rows_lookup.lookups,
     "explain": rows_explain.explaining,

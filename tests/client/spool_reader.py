@@ -68,7 +68,9 @@ def read_stream(folder: Path) -> Stream:
             elif kind == wal.ROW:
                 seq, salt, row = wal.split_row(body)
                 stream.raw[seq] = salt, row
-                stream.add(seq, dict(zip(stream.opened.schema.names, decode_row(stream.opened.schema, row), strict=True)))
+                stream.add(
+                    seq, dict(zip(stream.opened.schema.names, decode_row(stream.opened.schema, row), strict=True))
+                )
             elif kind == wal.BATCH:
                 _batch(stream, body)
             elif kind == wal.GAP:

@@ -31,7 +31,13 @@ def app(answer, *, status=200, kind=b"application/json", chunks=1):
                 break
         found = answer(json.loads(body)) if callable(answer) else answer
         sent = found if isinstance(found, bytes) else json.dumps(found).encode()
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), (b"content-length", b"%d" % len(sent))]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [(b"content-type", kind), (b"content-length", b"%d" % len(sent))],
+            }
+        )
         step = -(-len(sent) // chunks)
         for n in range(chunks):
             part = sent[n * step : (n + 1) * step]
@@ -44,7 +50,10 @@ def call(middleware, asked, *, split=1):
     """Status, headers, body of a POST."""
     body, sent = json.dumps(asked).encode(), []
     step = -(-len(body) // split)
-    parts = [{"type": "http.request", "body": body[n * step : (n + 1) * step], "more_body": n + 1 < split} for n in range(split)]
+    parts = [
+        {"type": "http.request", "body": body[n * step : (n + 1) * step], "more_body": n + 1 < split}
+        for n in range(split)
+    ]
 
     async def receive():
         return parts.pop(0)
@@ -118,7 +127,9 @@ def test_a_decision_that_does_not_fit_is_no_answer(answer, open_recorder):
 
 def test_a_held_decision_waits_for_a_person(spool, open_recorder):
     """202 with the id, without the output."""
-    middleware = RecorderMiddleware(app(lambda asked: {"score": asked["inputs"]["a"]}), open_recorder(routing=RULE), read)
+    middleware = RecorderMiddleware(
+        app(lambda asked: {"score": asked["inputs"]["a"]}), open_recorder(routing=RULE), read
+    )
     assert call(middleware, {"inputs": {"a": 0.5}})[0] == 200
     status, headers, body = call(middleware, {"inputs": {"a": 0.3}})
     assert (status, json.loads(body)) == (202, {"decision": headers["x-decision-id"], "held": True})

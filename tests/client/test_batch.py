@@ -128,7 +128,10 @@ def test_text_that_is_no_utf8_is_refused(open_recorder):
 
 def test_other_faults_of_a_call_are_named(open_recorder):
     """Columns that are not there, unknown fields, times without a zone, ids twice or of another kind."""
-    rec, t = open_recorder(), table(2, key=["3f2504e0-4f89-41d3-9a0c-0305e82c3301"] * 2, when=pa.array([1, 2], pa.timestamp("ms")))
+    rec, t = (
+        open_recorder(),
+        table(2, key=["3f2504e0-4f89-41d3-9a0c-0305e82c3301"] * 2, when=pa.array([1, 2], pa.timestamp("ms"))),
+    )
     for given, says in (
         ({"output_columns": "gone"}, "no column 'gone'"), ({"fields": {"colour": "s"}}, "no column 'colour'"),
         ({"ids": "key"}, "no UUIDv7"), ({"at": "when"}, "without a zone"),

@@ -15,7 +15,14 @@ from affidavit.streams.receipts import ReceiptKey, check_receipt
 from affidavit.streams.rows import leaf_of
 
 ROW = {"a": 1.0}
-EXPLAINED = {"base": 0.5, "margin": 0.7, "method": "test", "explainer": "test/1", "features": '["a"]', "attributions": b"\0" * 8}
+EXPLAINED = {
+    "base": 0.5,
+    "margin": 0.7,
+    "method": "test",
+    "explainer": "test/1",
+    "features": '["a"]',
+    "attributions": b"\0" * 8,
+}
 
 
 def explain(inputs):
@@ -92,7 +99,11 @@ def test_a_high_tier_that_explains_needs_an_explainer(open_recorder):
 
 def test_a_decision_that_meets_the_routing_rule_is_held(spool, open_recorder):
     """``held`` is what ``routing.meets`` says of the row."""
-    rule = Routing("018f2f6e-8c4e-7a55-9d3e-0c1f5a2b3c4d", "reviewer", (Condition("out", "below", "0.4"), Condition("in.a", "equals", "9")))
+    rule = Routing(
+        "018f2f6e-8c4e-7a55-9d3e-0c1f5a2b3c4d",
+        "reviewer",
+        (Condition("out", "below", "0.4"), Condition("in.a", "equals", "9")),
+    )
     rec = open_recorder(routing=rule)
     assert [rec.record({"a": a}, out).held for a, out in ((1.0, 0.5), (1.0, 0.3), (9.0, 0.5))] == [False, True, True]
 
@@ -134,7 +145,11 @@ def test_a_heartbeat_states_what_runs_and_how_much(spool, open_recorder):
         rec.record(ROW, 0.5)
     beats = stream(spool, "heartbeats")
     rows = [beats.rows[n] for n in sorted(beats.rows)]
-    assert [(r["served"], r["recorded"], r["missed"]) for r in (rows[0], rows[1], rows[-1])] == [(0, 0, 0), (1, 1, 0), (2, 2, 0)]
+    assert [(r["served"], r["recorded"], r["missed"]) for r in (rows[0], rows[1], rows[-1])] == [
+        (0, 0, 0),
+        (1, 1, 0),
+        (2, 2, 0),
+    ]
     assert id_text(rows[-1]["stream"]) == stream(spool).opened.opening.stream
     assert beats.end["rows"] == len(rows)
 

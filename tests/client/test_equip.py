@@ -50,7 +50,11 @@ def test_a_recorder_with_a_workspace_records_what_serves(tmp_path, clock):
         assert rec.passport.deployment == house.live["id"] != passport.deployment
     unsure = Condition("out", "below", "0.4")
     d = house.ws.decisions
-    rule = d.propose_routing("employment", role="reviewer", conditions=[unsure], reason="unsure", by=house.who["engineer"]).facts[0].rule
+    rule = (
+        d.propose_routing("employment", role="reviewer", conditions=[unsure], reason="unsure", by=house.who["engineer"])
+        .facts[0]
+        .rule
+    )
     d.approve_routing(rule, by=house.who["approver"])
     with affidavit.recorder("employment@production", workspace=house.ws) as rec:
         assert rec.passport.routing == Routing(rule, "reviewer", (unsure,))
@@ -58,7 +62,9 @@ def test_a_recorder_with_a_workspace_records_what_serves(tmp_path, clock):
     with affidavit.recorder("employment@production", spool=house.ws.stores.spool) as rec:
         assert rec.passport.number == 2
         assert rec.passport.routing.rule == rule
-    assert [p.name for p in passport_file(house.ws.stores.spool, "x", "y").parent.iterdir()] == ["employment@production.json"]
+    assert [p.name for p in passport_file(house.ws.stores.spool, "x", "y").parent.iterdir()] == [
+        "employment@production.json"
+    ]
     with pytest.raises(NotFound, match="affidavit registry promote employment/N --to qa"):
         affidavit.recorder("employment@qa", workspace=house.ws)
 

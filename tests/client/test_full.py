@@ -68,7 +68,11 @@ def test_gaps_of_two_reasons_stay_apart(spool, open_recorder):
         rec.heartbeat()
         rec.count_missed(1, "disk-full")
         rec.record(ROW, 0.5)
-    assert [(g["missed"], g["why"]) for g in stream(spool).gaps] == [(3, "disk-full"), (4, "write-failed"), (1, "disk-full")]
+    assert [(g["missed"], g["why"]) for g in stream(spool).gaps] == [
+        (3, "disk-full"),
+        (4, "write-failed"),
+        (1, "disk-full"),
+    ]
 
 
 @pytest.mark.parametrize("on_full", ["refuse", "count"])

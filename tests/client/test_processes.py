@@ -10,13 +10,13 @@ import sys
 import threading
 
 import pytest
+from issued import passport
 from spool_reader import stream, streams
 
 from affidavit.core.errors import Invalid
 from affidavit.streams import wal
 from affidavit.streams.passport import write_passport
 from affidavit.streams.rows import SALT_BYTES
-from conftest import passport
 
 ROW = {"a": 1.0, "s": "x"}
 
@@ -184,7 +184,9 @@ rest.record({"a": 1.0, "s": "x"}, 0.5)
 def test_a_serving_process_loads_next_to_nothing(spool):
     """With a spool alone: no server, store, numpy, pyarrow or yaml. A recorder left open is closed at exit."""
     write_passport(spool, passport())
-    done = subprocess.run([sys.executable, "-W", "error", "-c", PROGRAM, str(spool)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM, str(spool)], capture_output=True, text=True, check=False
+    )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
     assert [s.end["rows"] for s in streams(spool)] == [1, 1]
 

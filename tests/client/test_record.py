@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from issued import ARTIFACT, DEPLOYMENT, passport
 from spool_reader import stream
 
 from affidavit.client import Recorder
 from affidavit.core.errors import Invalid
 from affidavit.streams.ids import Minter, id_ms, id_text
 from affidavit.streams.rows import encode_row
-from conftest import ARTIFACT, DEPLOYMENT, passport
 
 ROW = {"age": 41.0, "hours": 38, "sector": "trade", "married": True}
 
@@ -110,7 +110,15 @@ def test_odd_numbers_are_kept_as_the_encoding_says(spool, open_recorder):
     """NaN becomes canonical, infinities and the sign of zero stay, exact whole numbers and numpy's numbers are taken."""
     rec = open_recorder(schema={"x": "f64", "n": "i64", "b": bool, "s": str}, output=float)
     odd = struct.unpack("<d", struct.pack("<Q", 0xFFF8000000000123))[0]
-    given = [(odd, 1), (math.inf, 2), (-math.inf, np.int8(3)), (-0.0, 4), (7, np.uint16(5)), (np.float32(0.5), 6), (None, None)]
+    given = [
+        (odd, 1),
+        (math.inf, 2),
+        (-math.inf, np.int8(3)),
+        (-0.0, 4),
+        (7, np.uint16(5)),
+        (np.float32(0.5), 6),
+        (None, None),
+    ]
     for x, n in given:
         rec.record({"x": x, "n": n, "b": None, "s": None}, 0.5)
     rec.record({"x": math.inf, "n": 1, "b": np.True_, "s": np.str_("a")}, -math.inf)
@@ -188,7 +196,10 @@ def test_the_bytes_are_those_of_the_row_encoding(tmp_path_factory, data, inputs,
     schema = {f"i{n}": t for n, t in enumerate(inputs)}
     named = {("out" if n == 0 else f"o{n}"): t for n, t in enumerate(outputs)}
     about = {k: data.draw(st.one_of(st.text(max_size=70), st.none())) for k in ("caller", "subject", "tenant", "guard")}
-    about |= {"confidence": data.draw(st.one_of(st.none(), st.floats())), "adverse": data.draw(st.sampled_from([None, True, False]))}
+    about |= {
+        "confidence": data.draw(st.one_of(st.none(), st.floats())),
+        "adverse": data.draw(st.sampled_from([None, True, False])),
+    }
     with Recorder(passport(), spool, schema=schema, output=outputs[0] if scalar else named) as rec:
         for _ in range(2):
             row = {k: data.draw(NUMBERS[t]) for k, t in schema.items()}
@@ -197,6 +208,10 @@ def test_the_bytes_are_those_of_the_row_encoding(tmp_path_factory, data, inputs,
             found = stream(spool)
             seq = max(found.raw)
             kept = found.rows[seq]
-            given_ = {f"in.{k}": v for k, v in row.items()} | {("out" if k == "out" else f"out.{k}"): v for k, v in out.items()} | about
+            given_ = (
+                {f"in.{k}": v for k, v in row.items()}
+                | {("out" if k == "out" else f"out.{k}"): v for k, v in out.items()}
+                | about
+            )
             wanted = [given_.get(n, kept[n]) if n in given_ else kept[n] for n in found.opened.schema.names]
             assert found.raw[seq][1] == encode_row(found.opened.schema, wanted)

@@ -21,7 +21,9 @@ FRAME = pd.DataFrame(X, columns=NAMES)
 
 
 def booster():
-    return lgb.train({"objective": "binary", "verbosity": -1, "num_threads": 1}, lgb.Dataset(X, Y, feature_name=NAMES), 3)
+    return lgb.train(
+        {"objective": "binary", "verbosity": -1, "num_threads": 1}, lgb.Dataset(X, Y, feature_name=NAMES), 3
+    )
 
 
 def inputs(found, n):
@@ -78,7 +80,9 @@ def test_xgboost_matrices_and_arrays(spool, open_recorder):
     model = xgb.train({"objective": "binary:logistic", "nthread": 1}, xgb.DMatrix(X, Y, feature_names=NAMES), 3)
     wrapped = affidavit.recorded(model, open_recorder(), names=NAMES)
     assert np.array_equal(wrapped.predict(matrix), model.predict(matrix))
-    assert np.array_equal(wrapped.inplace_predict(holes, validate_features=False), model.inplace_predict(holes, validate_features=False))
+    assert np.array_equal(
+        wrapped.inplace_predict(holes, validate_features=False), model.inplace_predict(holes, validate_features=False)
+    )
     found = stream(spool)
     assert len(found.rows) == 160
     assert np.array_equal(np.array(inputs(found, 0), "f4"), holes[0], equal_nan=True)

@@ -112,4 +112,15 @@ def check(spool: Path, told: Told) -> list[Stream]:
 def equip(spool: Path) -> None:
     """A passport for the writers."""
     policy = Policy(fsync_ms=50)
-    write_passport(spool, Passport("org.example/log", "employment", "production", 1, "018f2f6e-8c4e-7a55-9d3e-0c1f5a2b3c4d", "sha256:" + "ab" * 32, policy))
+    write_passport(
+        spool,
+        Passport(
+            "org.example/log",
+            "employment",
+            "production",
+            1,
+            "018f2f6e-8c4e-7a55-9d3e-0c1f5a2b3c4d",
+            "sha256:" + "ab" * 32,
+            policy,
+        ),
+    )

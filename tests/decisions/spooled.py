@@ -97,7 +97,9 @@ class Recording:
         """Append a gap."""
         self.missed += missed
         at = START_MS + self.seq
-        return self.frame(wal.GAP, canonical.encode({"at": at, "end": at, "missed": missed, "start": at, "why": "disk-full"}))
+        return self.frame(
+            wal.GAP, canonical.encode({"at": at, "end": at, "missed": missed, "start": at, "why": "disk-full"})
+        )
 
     def close(self, rows: int | None = None) -> Recording:
         """Append the orderly end."""

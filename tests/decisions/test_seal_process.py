@@ -82,7 +82,18 @@ def test_a_watch_seals_what_comes_and_ends_when_told(system):
     """Rows that are recorded while it watches are sealed; SIGTERM ends it in order."""
     world, opening = system("ws")
     world.ws.close()
-    command = [sys.executable, "-m", "affidavit.cli.main", "seal", *opening, "--watch", "--every", "0.1", "--interval", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "affidavit.cli.main",
+        "seal",
+        *opening,
+        "--watch",
+        "--every",
+        "0.1",
+        "--interval",
+        "0",
+    ]
     watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         world.recording().rows(5).close()

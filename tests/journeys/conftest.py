@@ -14,12 +14,12 @@ from affidavit.demo.stage import Stage
 
 @pytest.fixture(scope="session")
 def year(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """The demonstration after its simulated year; ``year.out`` holds the account."""
+    """The demonstration after its simulated year, serving every twentieth person; ``year.out`` holds the account."""
     monkeypatch = pytest.MonkeyPatch()
     root = tmp_path_factory.mktemp("demo")
     monkeypatch.setenv("AFFIDAVIT_STATE", str(root / "state"))
     try:
-        return story.run(root / "demo", out=io.StringIO())
+        return story.run(root / "demo", out=io.StringIO(), every=20)
     finally:
         monkeypatch.undo()
 

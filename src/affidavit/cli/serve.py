@@ -7,6 +7,7 @@ import importlib
 import ipaddress
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ def _parser() -> Parser:
     parser.add_argument(
         "--max-upload", type=int, default=5 << 30, metavar="BYTES", help="largest upload (default: 5 GiB)"
     )
+    parser.add_argument(
+        "--seal-as", metavar="NAME", help="seal the spool meanwhile, as this principal, in a process of its own"
+    )
     parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain, PEM")
     parser.add_argument("--tls-key", metavar="FILE", help="its private key, PEM")
     return parser
@@ -54,6 +58,7 @@ def run(_name: str, args: list[str]) -> int:
             file=sys.stderr,
         )
     workspace = open_workspace(given.workspace)
+    sealer = _sealer(given.workspace, given.seal_as) if given.seal_as else None
     try:
         listener = _listen(given.host, given.port)
         config = uvicorn.Config(
@@ -66,7 +71,16 @@ def run(_name: str, args: list[str]) -> int:
         _serve(uvicorn.Server(config), listener)
     finally:
         workspace.close()
+        if sealer is not None:
+            sealer.terminate()
+            sealer.wait()
     return 0
+
+
+def _sealer(folder: str, name: str) -> subprocess.Popen[bytes]:
+    """The sealer of the workspace's spool: hashing in a thread of this process would hold its answers up."""
+    command = [sys.executable, "-m", "affidavit.cli.main", "seal", "--watch", "--workspace", folder, "--as", name]
+    return subprocess.Popen(command, stdout=sys.stderr)
 
 
 def _serve(server: Any, listener: socket.socket) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import time_ns
 from typing import Any
 from zlib import crc32
 
@@ -16,7 +16,7 @@ from affidavit.streams import wal
 from affidavit.streams.ids import PER_MS, id_text
 from affidavit.streams.passport import Policy
 from affidavit.streams.rows import MAX_ROW, SALT_BYTES
-from affidavit.streams.writer import StreamWriter
+from affidavit.streams.writer import LOOK, StreamWriter, now_ms
 
 _DRAW = SALT_BYTES + 8
 _DRAWS = 256
@@ -25,11 +25,6 @@ _VARIANT = bytes(b & 0x3F | 0x80 for b in range(256))
 _CRC = crc32(bytes((wal.ROW,)))
 _FRAME = wal.FRAME.pack
 _REMEMBERED = 65_536
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970 of this machine's clock."""
-    return time.time_ns() // 1_000_000
 
 
 def draw() -> bytes:
@@ -44,13 +39,13 @@ class DecisionWriter(StreamWriter):
 
     def __init__(self, spool: Path, encoder: Encoder, origin: str, *, policy: Policy, clock: Callable[[], int] = now_ms,
                  attested: dict[str, Any], **given: Any) -> None:  # fmt: skip
-        self.encoder, self._clock = encoder, clock
-        self._ms = self._count = 0
+        self.encoder = encoder
+        self._place = 0  # of the newest id: milliseconds times 4,096, plus its number within the millisecond
         self._pool, self._used = b"", 0
         self._given_ids: dict[bytes, None] = {}
         self._buffer = bytearray(encoder.struct.size)
         self._head, self._pack, self._tags = encoder.schema.digest + b"\5", encoder.struct.pack_into, encoder.tags
-        super().__init__(spool, encoder.schema, origin, policy=policy, attested=attested, **given)
+        super().__init__(spool, encoder.schema, origin, policy=policy, attested=attested, clock=clock, **given)
 
     def put(self, fixed: Values, nulls: tuple[int, ...], tail: bytes, middle: bytes, at: int | None,
             given: bytes | None) -> tuple[int, bytes, bytes]:  # fmt: skip
@@ -63,20 +58,18 @@ class DecisionWriter(StreamWriter):
             tails = self._used = used + _DRAW
             split = used + SALT_BYTES
             pool = self._pool
-            now = self._clock()
+            now = time_ns() // 1_000_000 if self._clock is now_ms else self._clock()
             if given is None:
-                if now > self._ms:
-                    self._ms, self._count = now, 0
-                else:
-                    self._count += 1
-                    if self._count >= PER_MS:
-                        self._ms, self._count = self._ms + 1, 0
-                body = (self._ms << 16 | 0x7000 | self._count).to_bytes(8, "big") + pool[split:tails]
+                place = now * PER_MS
+                if place <= self._place:
+                    place = self._place + 1
+                self._place = place
+                body = (place >> 12 << 16 | 0x7000 | place & 0xFFF).to_bytes(8, "big") + pool[split:tails]
             else:
                 body = given
                 if given in self._given_ids:
                     raise _twice(given)
-            seq = self._mark[1]
+            size, seq = self._mark
             try:
                 self._pack(
                     buffer, 0, seq, pool[used:split], self._head, body, 4, now if at is None else at, middle, *fixed
@@ -91,7 +84,19 @@ class DecisionWriter(StreamWriter):
             if length > MAX_ROW:
                 raise too_long(length)
             frame = b"".join((_FRAME(length, crc32(tail, crc32(buffer, _CRC)), wal.ROW), buffer, tail))
-            self._write(1, frame, len(frame))
+            total = size + len(frame)
+            if total > self._bound or self._durable:
+                self._write(1, frame, len(frame))
+            else:  # what _write does, without a call
+                bound, self._bound = self._bound, LOOK
+                try:
+                    done = os.write(self._fd, frame)
+                except OSError as e:
+                    raise self._down(e) from None
+                if done < len(frame):
+                    raise self._cut_off()
+                self._mark = (total, seq + 1)
+                self._bound = bound
             if given is not None:
                 self._remember(given)
         return seq, body, frame
@@ -112,13 +117,10 @@ class DecisionWriter(StreamWriter):
             self._check_open()
             if twice := next((g for g in given if g in self._given_ids), None):
                 raise _twice(twice)
-            ms, first = self._clock(), 0
-            if ms <= self._ms:
-                ms, first = self._ms, self._count + 1
-            body = body_of(ms, first)
+            place = max(self._clock() * PER_MS, self._place + 1)
+            body = body_of(*divmod(place, PER_MS))
             if not given:
-                last = first + count - 1
-                self._ms, self._count = ms + last // PER_MS, last % PER_MS
+                self._place = place + count - 1
             seq = self._write_batch(count, body)
             for one in given:
                 self._remember(one)

@@ -22,6 +22,7 @@ _CODES = {"bool": "?", "i64": "q", "f64": "d", "time": "q"}
 _LENGTH = struct.Struct("<BI")
 _NAN: float = struct.unpack("<d", NAN)[0]
 _NO_TEXT = bytes(_LENGTH.size)
+_NO_TEXTS = _NO_TEXT * len(DECISION_AFTER[1:])
 _CONFIDENCE, _ADVERSE = DECISION_BEFORE[-2:]
 HEAD = struct.Struct(f"<Q{SALT_BYTES}s33s16sBq94s")
 """What comes before the fixed inputs: row number, salt, schema digest and tag of the id, id, tag, time, and ``middle``."""
@@ -135,14 +136,17 @@ class Encoder:
                 raise wrong(self._columns[n], given[n]) from None
         return tuple(values), tuple(nulls)
 
-    def texts(self, values: Values, caller: Any, after: Values) -> bytes:
-        """Tag, length and bytes of each text column; ``after`` are subject, tenant, guard, sources. Raises ``Invalid``."""
+    def texts(self, values: Values, caller: Any, after: Values | None) -> bytes:
+        """Tag, length and bytes of each text column; ``after`` are subject, tenant, guard, sources, None for none of them.
+
+        Raises ``Invalid``.
+        """
         try:
             found = b"".join(map(self._spelled.__getitem__, (*values, caller)))
         except (KeyError, TypeError):
             found = b"".join(map(self._spell, self._spelled_columns, (*values, caller)))
-        if after == (None, None, None, None):
-            return found + _NO_TEXT * 4
+        if after is None:
+            return found + _NO_TEXTS
         return found + b"".join(map(self._spell, DECISION_AFTER[1:], after))
 
     def _spell(self, column: Column, value: Any) -> bytes:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from affidavit.client import columns
-from affidavit.client.decisions import DecisionWriter, now_ms
+from affidavit.client.decisions import DecisionWriter
 from affidavit.client.encoding import Encoder
 from affidavit.client.keeping import Keeper
 from affidavit.client.late import LateStreams, digest_bytes, encoded
@@ -33,7 +33,7 @@ from affidavit.streams.passport import Passport, digest_of
 from affidavit.streams.receipts import ReceiptKey
 from affidavit.streams.routing import meets
 from affidavit.streams.schema import Column, Schema
-from affidavit.streams.writer import StreamWriter, Unwritten, Why
+from affidavit.streams.writer import StreamWriter, Unwritten, Why, now_ms
 
 Explainer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _NO_ID = bytes(16)
@@ -114,7 +114,13 @@ class Recorder:
 
     def _late_writer(self, schema: Schema) -> StreamWriter:
         return StreamWriter(
-            self.spool, schema, self.passport.origin, policy=self.policy, attested=self.attested, **self._opening
+            self.spool,
+            schema,
+            self.passport.origin,
+            policy=self.policy,
+            attested=self.attested,
+            clock=self.now_ms,
+            **self._opening,
         )
 
     def _open(self, inputs: tuple[Column, ...], outputs: tuple[Column, ...], *, scalar: bool) -> DecisionWriter:
@@ -190,8 +196,11 @@ class Recorder:
             writer = self._writer or self._first(inputs, output)
             encoder = writer.encoder
             fixed, texts, nulls = encoder.read(inputs, output)
-            spelled = None if sources is None else canonical.encode(list(sources)).decode()
-            tail = encoder.texts(texts, caller, (subject, tenant, guard, spelled))
+            if subject is tenant is guard is sources is None:
+                after = None
+            else:
+                after = subject, tenant, guard, None if sources is None else canonical.encode(list(sources)).decode()
+            tail = encoder.texts(texts, caller, after)
             middle = encoder.plain if confidence is None and adverse is None else encoder.middle(confidence, adverse)
             moment = at if at is None else moment_ms(at)
             given = None if id is None else given_id(id)

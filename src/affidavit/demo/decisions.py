@@ -25,9 +25,21 @@ WORDS = {
     },
     "adverse_when": "high",
     "features": {
-        "SCHL": "the schooling you stated", "RELP": "your place in the household",
-        "ESP": "the employment of your parents, if you live with them", "CIT": "your citizenship",
-        "MIG": "whether you moved house within the year", "MIL": "your military service", "ANC": "the ancestry you stated",
+        "SCHL": {"words": "the schooling you stated", "values": {
+            "16": "high school diploma", "17": "equivalent of a diploma", "18": "some college, under a year",
+            "19": "some college, a year or more", "20": "associate's degree", "21": "bachelor's degree",
+            "22": "master's degree", "23": "professional degree", "24": "doctorate"}},
+        "RELP": {"words": "your place in the household", "values": {
+            "0": "the person asked", "1": "husband or wife", "2": "son or daughter"}},
+        "ESP": {"words": "the employment of your parents, if you live with them", "values": {"0": "does not apply"}},
+        "CIT": {"words": "your citizenship", "values": {
+            "1": "born in the country", "4": "by naturalisation", "5": "not a citizen"}},
+        "MIG": {"words": "whether you moved house within the year", "values": {
+            "1": "same house", "2": "from abroad", "3": "within the country"}},
+        "MIL": {"words": "your military service", "values": {
+            "1": "on active duty", "2": "on active duty in the past", "3": "training only", "4": "never served"}},
+        "ANC": {"words": "the ancestry you stated", "values": {
+            "1": "one", "2": "several", "3": "not classified", "4": "not stated"}},
     },
     "contact": "Answer in the portal, or write to the job centre at the address on your last letter.",
     "contest_days": 30,
@@ -64,7 +76,7 @@ def plan_explanations(stage: Stage) -> None:
     )  # fmt: skip
     stage.done(done, "the reviewer was trained for the model")
     stage.ids["survey"] = stage.ids[SURVEY][1]["training"].content
-    stage.serving = Serving(stage)
+    stage.serving = Serving(stage, stage.every)
 
 
 def measure_explainer(stage: Stage, version: str) -> None:

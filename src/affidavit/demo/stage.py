@@ -42,6 +42,7 @@ class Stage:
     people: science.Rows
     who: dict[str, Who] = field(default_factory=dict)
     ids: dict[Any, Any] = field(default_factory=dict)
+    every: int = 1
     serving: Any = None
     """What serves the weeks between two chapters (``demo.serving.Serving``), once there is a model to serve."""
 
@@ -87,12 +88,12 @@ class Stage:
         raise AssertionError(f"{text} went through; it had to be refused")
 
 
-def set_up(root: Path, out: TextIO) -> Stage:
+def set_up(root: Path, out: TextIO, every: int = 1) -> Stage:
     """A new workspace on a simulated clock, with everybody's roles requested and approved."""
     clock = SimulatedClock(START)
     made = init(root, admin="administrator", clock=clock)
     (root / "inputs").mkdir()
-    stage = Stage(root, out, clock, made, science.load())
+    stage = Stage(root, out, clock, made, science.load(), every=every)
     stage.say("Affidavit demonstration: US Census ACS employment, Massachusetts 2015 to 2018, a LightGBM model.")
     stage.say("The data and the model are real. The year 2025 is simulated, and the log says so in its name:")
     stage.say(f"  log {stage.ws.stores.origin}")

@@ -26,8 +26,9 @@ without the recorder, a decision in effect before a person had released it; and 
 LEAFLETS = science.Recipe("leaflets", science.MENDED.features, parameters={**science.PARAMETERS, "num_iterations": 90})
 
 
-def run(folder: str | Path, *, out: TextIO = sys.stdout, replace: bool = False) -> Stage:
-    """Play the year into a new workspace at ``folder``; ``replace`` removes an earlier demonstration there.
+def run(folder: str | Path, *, out: TextIO = sys.stdout, replace: bool = False, every: int = 1) -> Stage:
+    """Play the year into a new workspace at ``folder``; ``replace`` removes an earlier demonstration there, ``every`` serves
+    every n-th person only.
 
     Raises ``Invalid`` if the folder holds anything else.
     """
@@ -36,7 +37,7 @@ def run(folder: str | Path, *, out: TextIO = sys.stdout, replace: bool = False) 
         shutil.rmtree(root)
     if root.exists() and any(root.iterdir()):
         raise Invalid(f"{root} is not empty.", next_step="choose another folder with --dir.")
-    stage = set_up(root, out)
+    stage = set_up(root, out, every)
     for chapter in (
         c.adopt_rules, c.register_datasets, c.register_systems, d.plan_explanations, first_model, mended_model, leaflets,
         emergency, d.first_quarter, retrains, classic, d.second_quarter, twin, rollback_drill, d.third_quarter, design_drills,

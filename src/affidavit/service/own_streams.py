@@ -28,9 +28,14 @@ class OwnStreams:
         with self._lock:
             writer = self._writers.get(kind)
             if writer is None or not writer.owned:
-                writer = StreamWriter(self._stores.spool, FIXED[kind], self._stores.origin, policy=POLICY)
+                writer = StreamWriter(
+                    self._stores.spool, FIXED[kind], self._stores.origin, policy=POLICY, clock=self._now_ms
+                )
                 self._writers[kind] = writer
         return writer.append(values)
+
+    def _now_ms(self) -> int:
+        return int(self._stores.clock.now().timestamp() * 1000)
 
     def close(self) -> None:
         """End every stream in order, so that the next seal takes the whole of it."""

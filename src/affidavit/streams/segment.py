@@ -90,15 +90,16 @@ class SegmentWriter:
 
     def __init__(self, schema: Schema, file: Path) -> None:
         # A native sink: a Python file would ask for the interpreter's lock at every page, against the hashing.
-        self._arrow, self._file, self._sink = file_schema(schema), file, pa.OSFile(str(file), "wb")
+        self._arrow, self._sink = file_schema(schema), pa.OSFile(str(file), "wb")
         strings = [c.name for c in schema.columns if c.type == "str"]
         self._parquet = pq.ParquetWriter(
             self._sink, self._arrow, compression="zstd", compression_level=1, use_dictionary=strings,
             write_statistics=["id", "at"], write_page_checksum=True,
         )  # fmt: skip
+        self._written, self._state = file.open("rb"), hashlib.sha256()
         self._pool = ThreadPoolExecutor(1, "segment")
         self._waiting: list[Future[None]] = []
-        self._nodes, self._tail, self.rows = bytearray(), b"", 0
+        self._nodes, self._tail, self.rows, self._size = bytearray(), b"", 0, 0
 
     def add(self, salts: Any, leaves: bytes, table: Any) -> None:
         """Write rows. ``salts`` is 32 bytes a row, or a column in which the salts of erased rows are null."""
@@ -108,11 +109,16 @@ class SegmentWriter:
         full = pa.table([column, pack_hashes(leaves), *table.columns], schema=self._arrow)
         if len(self._waiting) > 1:
             self._waiting.pop(0).result()
-        self._waiting.append(self._pool.submit(self._parquet.write_table, full, GROUP_ROWS))
+        self._waiting.append(self._pool.submit(self._write, full))
         nodes = nodes_of(leaves)
         self._nodes += nodes
         self._tail = leaves[len(nodes) * TILE :]
         self.rows += table.num_rows
+
+    def _write(self, full: Any) -> None:
+        """In the writing thread: a row group, and the digest of what the file has grown by."""
+        self._parquet.write_table(full, GROUP_ROWS)
+        self._state.update(self._written.read())
 
     def close(self, tree: Path | None) -> Written:
         """End file and tiles, both fsynced. Without ``tree`` the tiles are hashed and not written."""
@@ -120,20 +126,25 @@ class SegmentWriter:
             for future in self._waiting:
                 future.result()
             self._parquet.close()
-        finally:
-            self._pool.shutdown()
             self._sink.close()
+            self._state.update(self._written.read())
+            self._size = self._written.tell()
+            os.fsync(self._written.fileno())
+        finally:
+            self.discard()
         nodes = bytes(self._nodes)
         tiles = nodes + nodes_of(nodes)
         if tree is not None:
             _write(tree, tiles)
         root = root_of(nodes + root_of(self._tail))
-        return Written("sha256:" + root.hex(), *_durable(self._file), "sha256:" + hashlib.sha256(tiles).hexdigest())
+        digest, tree_digest = self._state.hexdigest(), hashlib.sha256(tiles).hexdigest()
+        return Written("sha256:" + root.hex(), f"sha256:{digest}", self._size, f"sha256:{tree_digest}")
 
     def discard(self) -> None:
         """Let go of the file; what is in it is no segment."""
         self._pool.shutdown(cancel_futures=True)
         self._sink.close()
+        self._written.close()
 
 
 def write_segment(schema: Schema, salts: bytes | None, leaves: bytes, table: Any, file: Path, tree: Path, *,
@@ -176,14 +187,6 @@ def rewrite_without(segment: Segment, rows: set[int], file: Path) -> Written:
     except BaseException:
         writer.discard()
         raise
-
-
-def _durable(path: Path) -> tuple[str, int]:
-    """Digest and size of a file that is on the disk from here on."""
-    with path.open("rb") as source:
-        digest = hashlib.file_digest(source, "sha256").hexdigest()
-        os.fsync(source.fileno())
-        return "sha256:" + digest, source.tell()
 
 
 def _write(path: Path, body: bytes) -> None:

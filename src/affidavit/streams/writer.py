@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -67,6 +67,11 @@ def _forget_parents() -> None:
 os.register_at_fork(after_in_child=_forget_parents)
 
 
+def now_ms() -> int:
+    """Milliseconds since 1970 of this machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
 class Gap:
     """Requests that were served and not recorded: between which times, how many, why. One per reason in a row."""
 
@@ -83,7 +88,8 @@ class Gap:
 
 
 class StreamWriter:
-    """The one writer of a stream. ``given`` are further fields of the opening (deployment, configuration, key).
+    """The one writer of a stream. ``given`` are further fields of the opening (deployment, configuration, key); ``clock``
+    gives milliseconds since 1970 (simulations have their own).
 
     Raises ``StoreDown`` (as ``Unwritten``) if the spool cannot be written.
     """
@@ -93,14 +99,15 @@ class StreamWriter:
 
     def __init__(
         self, spool: Path, schema: Schema, origin: str, *, policy: Policy | None = None,
-        attested: dict[str, Any] | None = None, **given: Any,
+        attested: dict[str, Any] | None = None, clock: Callable[[], int] = now_ms, **given: Any,
     ) -> None:  # fmt: skip
+        self._clock = clock
         self.spool, self.schema, self.policy = Path(spool), schema, policy or Policy(fsync_ms=0)
         self.pid, nonce, boot = os.getpid(), secrets.token_bytes(16), boot_id()
         self.stream = stream_id(boot, self.pid, nonce, schema.kind)
         opening = wal.Opening(
             wal.FORMAT, origin, self.stream, schema.kind, boot, self.pid, nonce.hex(), RECORDER,
-            int(time.time() * 1000), 1, 0, **given,
+            self._clock(), 1, 0, **given,
         )  # fmt: skip
         self._opened = wal.Opened(opening, schema, attested or {})
         self._durable = self.policy.fsync_ms == 0
@@ -170,17 +177,21 @@ class StreamWriter:
         except OSError as e:
             raise self._down(e) from None
         if done < length:
-            self._settle()
-            raise self._down(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            raise self._cut_off()
         if self._durable:
             self._sync_row()
         self._mark = (size + length, seq + rows)
         self._bound = bound
 
+    def _cut_off(self) -> Unwritten:
+        """The error of a frame of which a part was written: the part is taken back."""
+        self._settle()
+        return self._down(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
     def _write_after_gaps(self, rows: int, frame: bytes | tuple[Any, ...], length: int) -> None:
         """Write what was missed and the frame in one call: on a full disk gaps alone would eat up what is left."""
         gaps, self._gaps = self._gaps, []
-        stated = [g.frame(int(time.time() * 1000)) for g in gaps]
+        stated = [g.frame(self._clock()) for g in gaps]
         try:
             parts = frame if isinstance(frame, tuple) else (frame,)
             self._write(rows, (*stated, *parts), length + sum(map(len, stated)))
@@ -251,7 +262,7 @@ class StreamWriter:
 
     def _write_gaps(self) -> None:
         while self._gaps:
-            frame, (size, seq) = self._gaps[0].frame(int(time.time() * 1000)), self._mark
+            frame, (size, seq) = self._gaps[0].frame(self._clock()), self._mark
             try:
                 _write_all(self._fd, frame)
             except OSError as e:
@@ -298,7 +309,7 @@ class StreamWriter:
                 if self._broken:
                     self._next_file()
                 self._write_gaps()
-                body = {"at": int(time.time() * 1000), "missed": self.missed, "rows": self.seq, "served": self.served}
+                body = {"at": self._clock(), "missed": self.missed, "rows": self.seq, "served": self.served}
                 frame = wal.frame(wal.CLOSE, canonical.encode(body))
                 _write_all(self._fd, frame)
                 for fd in (*self._retired, self._fd):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from affidavit.areas.decisions.events import GapCounted
 from affidavit.core import canonical
@@ -45,7 +45,7 @@ class Item(NamedTuple):
     kind: int
     seq: int
     rows: int
-    body: bytes
+    body: Any
     place: Place
 
 
@@ -205,10 +205,13 @@ class Spooled:
     def _frame(self, kind: int, body: bytes, place: Place) -> Item | None:
         if self.closing is not None:
             raise Invalid("there are frames after the end of the stream.")
+        rest: bytes | memoryview
         if kind == wal.ROW:
             seq, count, rest = wal.ROW_HEAD.unpack_from(body)[0] if len(body) >= 72 else -1, 1, body[8:]
         elif kind == wal.BATCH:
-            seq, count, rest = wal.split_batch(body)
+            if len(body) < wal.BATCH_HEAD.size:
+                raise Invalid("a batch frame is too short.")
+            (seq, count), rest = wal.BATCH_HEAD.unpack_from(body), memoryview(body)[wal.BATCH_HEAD.size :]
         else:
             self._note(kind, body)
             return None

@@ -1,0 +1,7 @@
+"""Tests here import the helpers beside them, and those of sealing."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "decisions"))
