@@ -167,13 +167,13 @@ def sealing(plan: Plan) -> list[Row]:
         floor_name="pyarrow.parquet.write_table + hashlib",
     )  # fmt: skip
     share = Row(
-        "capture and seal batches, share of bare writing", "us per row", ">= 0.35",
-        "The same rounds of ours; the floor is the Parquet writing alone. The ratio is bare writing over ours.",
+        "capture and seal batches, against bare writing alone", "us per row", "<= 2.86",
+        "The same rounds of ours; the floor is the Parquet writing alone. 2.86 times its time is 35 % of its speed; 1.67 would be 60 %.",
         floor_name="pyarrow.parquet.write_table",
     )  # fmt: skip
     shutil.rmtree(folder, ignore_errors=True)
     bare_only = {"ours": times["ours"], "floor": written[1:]}
-    return [fill(both, times, over="ours/floor"), fill(share, bare_only, over="floor/ours")]
+    return [fill(both, times, over="ours/floor"), fill(share, bare_only, over="ours/floor")]
 
 
 if __name__ == "__main__":

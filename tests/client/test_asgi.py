@@ -62,7 +62,7 @@ def call(middleware, asked, *, split=1):
         sent.append(message)
 
     asyncio.run(middleware({"type": "http"}, receive, send))
-    assert [m["type"] for m in sent][0] == "http.response.start"
+    assert next(m["type"] for m in sent) == "http.response.start"
     headers = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
     return sent[0]["status"], headers, b"".join(m["body"] for m in sent[1:])
 

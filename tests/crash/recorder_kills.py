@@ -13,12 +13,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "client"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "client"))
 
 from spool_reader import Stream, streams
 
 from affidavit.streams.passport import Passport, Policy, write_passport
+
+HERE = Path(__file__).resolve().parent
 
 WRITER = """
 import os, sys

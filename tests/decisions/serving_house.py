@@ -49,7 +49,9 @@ class ServingHouse:
     ``record(n)`` writes n decisions through a plain stream writer and closes it; ``seal()`` seals and publishes.
     """
 
-    def __init__(self, folder: Path, clock: Any, *, tier: str = "high", rule_changes: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, clock: Any, *, tier: str = "high", rule_changes: dict[str, Any] | None = None
+    ) -> None:
         made = init(folder / "ws", clock=clock, rules=rules(**(rule_changes or {})))
         self.folder, self.clock, self.made, self.ws, self.admin = folder, clock, made, made.workspace, made.admin
         self.who: dict[str, Who] = {"administrator": made.admin}
@@ -78,7 +80,9 @@ class ServingHouse:
             licence="CC0-1.0", legal_basis="public-domain", sensitivity="internal", owner=engineer.principal,
             collected_from=at - timedelta(days=90), collected_to=at - timedelta(days=60), retention="P1Y", by=engineer,
         )  # fmt: skip
-        done = self.ws.lineage.measure_splits("dataset:rows/1", data=self.data, split_column="split", identity=["id"], by=engineer)
+        done = self.ws.lineage.measure_splits(
+            "dataset:rows/1", data=self.data, split_column="split", identity=["id"], by=engineer
+        )
         self.part = next(s for s in done.facts[-1].splits if s.name == "training")
 
     def _system(self, tier: str) -> None:
@@ -96,7 +100,9 @@ class ServingHouse:
         """Train, register and evaluate a version; its name."""
         self.clock.advance(MINUTE)
         rows = lgb.Dataset(self.x[self.training], self.y[self.training], feature_name=list(FEATURES))
-        self.booster = lgb.train({"objective": "binary", "num_leaves": leaves, "verbosity": -1, "num_threads": 1}, rows, 8)
+        self.booster = lgb.train(
+            {"objective": "binary", "num_leaves": leaves, "verbosity": -1, "num_threads": 1}, rows, 8
+        )
         path = self.folder / f"model-{leaves}.txt"
         self.booster.save_model(path)
         engineer, at = self.who["engineer"], self.clock.now()
@@ -127,14 +133,23 @@ class ServingHouse:
     def passport(self, **policy: Any) -> Passport:
         """What a serving process would be told."""
         live = self.live
-        return Passport(self.ws.stores.origin, "employment", "production", live["number"], live["id"], live["artifact"], Policy(**policy))
+        return Passport(
+            self.ws.stores.origin,
+            "employment",
+            "production",
+            live["number"],
+            live["id"],
+            live["artifact"],
+            Policy(**policy),
+        )
 
     def writer(self) -> StreamWriter:
         """A stream of decisions of the live deployment: inputs a, b, c and text s, output ``out`` and ``out.label``."""
         passport = self.passport()
         attested = passport.configuration()
         schema = kinds.decisions(
-            [*(Column(f"in.{f}", "f64") for f in FEATURES), Column("in.s", "str")], [Column("out", "f64"), Column("out.label", "i64")]
+            [*(Column(f"in.{f}", "f64") for f in FEATURES), Column("in.s", "str")],
+            [Column("out", "f64"), Column("out.label", "i64")],
         )
         return StreamWriter(
             self.ws.stores.spool, schema, self.ws.stores.origin, attested=attested, deployment=passport.deployment,

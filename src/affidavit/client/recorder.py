@@ -68,12 +68,8 @@ class Recorder:
             "deployment": passport.deployment, "model": passport.model, "number": passport.number, "env": passport.env,
             "artifact": passport.artifact, "configuration": configuration,
         }  # fmt: skip
-        self._plain = (
-            passport.routing is None
-            and explainer is None
-            and not (self.policy.receipts if receipts is None else receipts)
-        )
         self._receipts = self.policy.receipts if receipts is None else receipts
+        self._plain = passport.routing is None and explainer is None and not self._receipts
         self._inputs = columns.stated(schema, columns.input_name) if schema is not None else None
         self._outputs: tuple[Column, ...] | None = None
         self._scalar = True
@@ -113,15 +109,8 @@ class Recorder:
         self._start()
 
     def _late_writer(self, schema: Schema) -> StreamWriter:
-        return StreamWriter(
-            self.spool,
-            schema,
-            self.passport.origin,
-            policy=self.policy,
-            attested=self.attested,
-            clock=self.now_ms,
-            **self._opening,
-        )
+        given = {"attested": self.attested, "clock": self.now_ms, **self._opening}
+        return StreamWriter(self.spool, schema, self.passport.origin, policy=self.policy, **given)
 
     def _open(self, inputs: tuple[Column, ...], outputs: tuple[Column, ...], *, scalar: bool) -> DecisionWriter:
         """The writer of this process's decisions. Raises ``StoreDown``."""

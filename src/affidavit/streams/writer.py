@@ -173,7 +173,7 @@ class StreamWriter:
         bound, self._bound = self._bound, LOOK  # an interrupt from here on is settled by the next call
         size, seq = self._mark
         try:
-            done = os.write(self._fd, frame) if type(frame) is bytes else os.writev(self._fd, frame)
+            done = os.write(self._fd, frame) if isinstance(frame, bytes) else os.writev(self._fd, frame)
         except OSError as e:
             raise self._down(e) from None
         if done < length:
