@@ -109,7 +109,7 @@ class Recorder:
         self._start()
 
     def _late_writer(self, schema: Schema) -> StreamWriter:
-        given = {"attested": self.attested, "clock": self.now_ms, **self._opening}
+        given: dict[str, Any] = {"attested": self.attested, "clock": self.now_ms, **self._opening}
         return StreamWriter(self.spool, schema, self.passport.origin, policy=self.policy, **given)
 
     def _open(self, inputs: tuple[Column, ...], outputs: tuple[Column, ...], *, scalar: bool) -> DecisionWriter:
