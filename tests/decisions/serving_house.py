@@ -154,8 +154,12 @@ class ServingHouse:
         return StreamWriter(
             self.ws.stores.spool, schema, self.ws.stores.origin, attested=attested, deployment=passport.deployment,
             model="employment", number=passport.number, env="production", artifact=passport.artifact,
-            configuration=digest_of(attested),
+            configuration=digest_of(attested), clock=self.now_ms,
         )  # fmt: skip
+
+    def now_ms(self) -> int:
+        """The house's clock, as a writer reads it."""
+        return int(self.clock.now().timestamp() * 1000)
 
     def record(self, n: int, *, step: timedelta = timedelta(seconds=1), close: bool = True, writer: StreamWriter | None = None,
                **values: Any) -> list[str]:  # fmt: skip

@@ -50,7 +50,7 @@ class Ledger:
         self.add(fact, (f"deployment:{DEPLOYMENT}", "model:m"), fact.end, drill=drill)
 
     def counted(self, day, source="observed", recorded=100, **more):
-        fact = CountsReconciled(DEPLOYMENT, START + day * DAY, source, None, recorded, recorded, recorded, 0, 0, 0, 0, 0, 0,
+        fact = CountsReconciled(DEPLOYMENT, START + day * DAY, source, recorded, recorded, recorded, 0, 0, 0, 0, 0, 0,
                                 more.pop("gaps", ()), ATTACHED, **more)  # fmt: skip
         self.add(fact, (f"deployment:{DEPLOYMENT}",), START + (day + 1) * DAY)
 

@@ -10,6 +10,8 @@ The writer holds a lock (``flock``) on the newest file: gone with the process, k
 
 from __future__ import annotations
 
+import mmap
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -129,7 +131,8 @@ Stop = Literal["end", "torn", "damaged"]
 class Reading:
     """Where reading a file stopped, and why: at its end, at a frame that was never finished, or at a bad one.
 
-    ``offset`` is that of the first byte not understood. What follows a bad frame is not trusted.
+    ``offset`` is that of the first byte not understood. What follows a bad frame is not trusted. A bad length looks like
+    an unfinished frame: ``resumes`` tells the two apart.
     """
 
     offset: int = 0
@@ -157,12 +160,42 @@ def read_frames(path: Path, state: Reading) -> Iterator[tuple[int, int, bytes]]:
                     return
                 body = file.read(length)
                 if len(body) < length or zlib.crc32(body, zlib.crc32(head[8:9])) != crc:
-                    state.stop = "torn" if length >= left else "damaged"
+                    state.stop = "damaged"
                     return
                 at, state.offset = state.offset, state.offset + FRAME.size + length
                 yield at, kind, body
     except OSError as e:
         raise StoreDown(f"{path} cannot be read: {e.strerror}.", next_step="check the disk and its rights.") from None
+
+
+_STATED = re.compile(rb"[\x04\x05]\{\"|\x03.{12}\xff{4}", re.DOTALL)
+"""The type byte of a gap, an end or a batch, and how its body begins."""
+
+
+def resumes(path: Path, offset: int, schema: Schema | None, seq: int) -> bool:
+    """Whether a whole frame begins after ``offset``: then the one there was finished, and is damaged.
+
+    A writer cuts off what it could not finish before it goes on. Rows are known by the digest of their schema, without
+    an opening by the number ``seq`` of the next one. Raises ``StoreDown`` if the file cannot be read.
+    """
+    mark, before = (schema.digest, FRAME.size + ROW_HEAD.size + SALT_BYTES) if schema else (
+        bytes((ROW,)) + ROW_HEAD.pack(seq), FRAME.size - 1)  # fmt: skip
+    try:
+        with path.open("rb") as file:
+            if file.seek(0, 2) <= offset + FRAME.size:
+                return False
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+                starts = [m.start() - before for m in re.compile(re.escape(mark)).finditer(view, offset)]
+                starts += [m.start() - FRAME.size + 1 for m in _STATED.finditer(view, offset)]
+                return any(start > offset and _is_whole(view, start) for start in starts)
+    except OSError as e:
+        raise StoreDown(f"{path} cannot be read: {e.strerror}.", next_step="check the disk and its rights.") from None
+
+
+def _is_whole(view: Any, start: int) -> bool:
+    length, crc, kind = FRAME.unpack_from(view, start)
+    first, end = start + FRAME.size, start + FRAME.size + length
+    return end <= len(view) and zlib.crc32(view[first:end], zlib.crc32(bytes((kind,)))) == crc
 
 
 def files_of(folder: Path) -> list[Path]:

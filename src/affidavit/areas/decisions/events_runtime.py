@@ -131,7 +131,6 @@ class CountsReconciled:
     deployment: Id
     day: datetime
     source: Literal["receipts", "observed", "self-reported"]
-    extract: Count | None
     observed: Count
     recorded: Count
     served: Count
@@ -151,6 +150,7 @@ class CountsReconciled:
     plain: Count = 0
     exposed: tuple[Token, ...] = ()
     spots: tuple[Spot, ...] = ()
+    extract: Count | None = None
 
 
 @fact("decisions.runtime_reconciled")
@@ -187,10 +187,10 @@ class RuntimeDiffered:
     endpoint: Token
     env: Token
     what: What
-    found: Digest | None
-    expected: Digest | None
     first_seen: datetime
     due: datetime
+    found: Digest | None = None
+    expected: Digest | None = None
     model: Slug | None = None
     stream: Id | None = None
     source: Token | None = None

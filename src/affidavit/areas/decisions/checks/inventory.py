@@ -254,8 +254,8 @@ def known_bad(now: datetime) -> tuple[Item, Facts, str]:
     extract = ServingExtracted("planted", TEXT, TEXT, day, day + DAY, 1, KEPT, "planted")
     told = RuntimeReconciled(day, (1,), 1, 0, 1, 0, 0, KEPT)
     differed = RuntimeDiffered(
-        "00000000-0000-7000-8000-00000000bad1", "planted/stray", "production", "unknown-digest", digest, None, day,
-        now + 5 * DAY, source="planted",
+        "00000000-0000-7000-8000-00000000bad1", "planted/stray", "production", "unknown-digest", day,
+        now + 5 * DAY, digest, source="planted",
     )  # fmt: skip
     at = day + DAY
     records = [

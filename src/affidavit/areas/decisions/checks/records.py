@@ -301,7 +301,7 @@ def known_bad(now: datetime) -> tuple[Item, Facts, str]:
     gap = HourGap(day + DAY / 2, 1000, 990)
     extract = CountsExtracted("planted", TEXT, TEXT, day, day + DAY, 24, KEPT, "planted")
     told = CountsReconciled(
-        IDENT, day, "observed", 0, 24_000, 23_990, 23_990, 0, 0, 0, 0, 0, 0, (gap,), KEPT,
+        IDENT, day, "observed", 24_000, 23_990, 23_990, 0, 0, 0, 0, 0, 0, (gap,), KEPT, extract=0,
     )  # fmt: skip
     records = [planted(0, now, extract, "source:planted"), planted(1, now, told, f"deployment:{IDENT}")]
     item = Item(f"{IDENT}+{day:%Y-%m-%d}", day, (f"deployment:{IDENT}",), (1,), drill=True)

@@ -145,14 +145,17 @@ class Spooled:
             except AffidavitError as e:
                 self._stop(Place(n, at), e.problem)
                 return
-            if state.stop == "damaged" or (state.stop == "torn" and not self._rotated_after(n)):
+            if state.stop == "damaged" or (state.stop == "torn" and not self._unfinished(n, state.offset)):
                 self._stop(Place(n, state.offset), f"{file.name} is damaged at byte {state.offset}.")
                 return
             if state.stop == "torn" and not (self.live and n == len(self.files) - 1):
                 self.torn += file.stat().st_size - state.offset
 
-    def _rotated_after(self, n: int) -> bool:
-        """Whether a torn end loses nothing: it is the newest file's, or the next file begins with the very next row."""
+    def _unfinished(self, n: int, offset: int) -> bool:
+        """Whether a torn end loses nothing: no frame follows it, and it is the newest file's, or the next file begins
+        with the very next row."""
+        if wal.resumes(self.files[n], offset, self.first.schema if self.first else None, self.next_seq):
+            return False
         if n == len(self.files) - 1:
             return True
         return _first_seq(self.files[n + 1]) == self.next_seq
@@ -172,7 +175,7 @@ class Spooled:
         """Read the opening of a file; False if a process was killed before it had written it."""
         found = next(frames, None)
         if found is None:
-            if state.stop == "damaged":
+            if state.stop == "damaged" or wal.resumes(self.files[n], 0, None, self.next_seq):
                 raise Invalid("its opening is damaged.")
             if n < len(self.files) - 1:
                 raise Invalid(f"{self.files[n].name} has no opening.")

@@ -212,11 +212,11 @@ class _Day:
         altered = sum(b - a + 1 for _, a, b in found.ranges.get("other-row", []))
         counts, recorded, missed = found.counts, sum(rows), sum(own.missed)
         return e.CountsReconciled(
-            found.target.deployment, self.day, side.source, side.entry, sum(filter(None, side.hours)), recorded,
+            found.target.deployment, self.day, side.source, sum(filter(None, side.hours)), recorded,
             recorded + missed + sum(own.unexplained), missed, counts["late"], counts["duplicate"], counts["unfilled"],
             counts["unknown"], counts["step"], gaps, self._details(found, own, side, uncovered), len(uncovered),
             len(own.lost), sum(no_row), altered, counts["unreadable"], counts["plain"], exposed[:MOST_EXPOSED],
-            _spots(found),
+            _spots(found), side.entry,
         )  # fmt: skip
 
     def _details(self, found: Tally, own: _Own, side: _Side, uncovered: Sequence[int]) -> Any:

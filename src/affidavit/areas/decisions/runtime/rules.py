@@ -122,7 +122,7 @@ def _key_of(row: Row) -> tuple[str, str, str, str | None]:
 
 def _differed(d: c.Difference, due: datetime) -> Draft:
     fact = e.RuntimeDiffered(
-        d.difference, d.endpoint, d.env, d.what, d.found, d.expected, d.first_seen, due, d.model, d.stream, d.source
+        d.difference, d.endpoint, d.env, d.what, d.first_seen, due, d.found, d.expected, d.model, d.stream, d.source
     )
     refs = _refs(f"difference:{d.difference}", f"env:{d.env}", d.model)
     return Draft(fact, (*refs, f"stream:{d.stream}") if d.stream else refs, d.env)
