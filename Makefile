@@ -27,7 +27,7 @@ check: $(STAMP)  ## format, types, contracts, fast tests: under a minute
 	$(BIN)/ruff check --quiet src tests scripts bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -n 2 -m "not slow and not net" --ignore tests/crash --ignore tests/journeys --ignore tests/evidence/test_flips.py --ignore tests/evidence/test_fixture.py
+	$(BIN)/pytest -n 2 -m "not slow and not net" --ignore tests/crash --ignore tests/journeys --ignore tests/sandbox --ignore tests/evidence/test_flips.py --ignore tests/evidence/test_fixture.py
 
 format: $(STAMP) ## format the code
 	$(BIN)/ruff format --quiet src tests scripts bench
@@ -36,8 +36,9 @@ format: $(STAMP) ## format the code
 bench: $(STAMP)  ## peer, ours and the physical limit side by side; writes bench/results.json and docs/reference/benchmarks.md
 	$(BIN)/python bench/run.py
 
-soak: $(STAMP)   ## kill loops: writers killed at random, nothing acknowledged lost (5 minutes)
+soak: $(STAMP)   ## kill loops: writers and recorders killed at random, nothing acknowledged lost (10 minutes)
 	$(BIN)/python tests/crash/soak.py --seconds 300
+	$(BIN)/python tests/crash/soak_recorder.py --seconds 300
 
 lock: $(STAMP)   ## resolve requirements.lock anew
 	$(BIN)/python scripts/lock.py

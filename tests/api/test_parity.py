@@ -86,7 +86,9 @@ def through_http(served: Any, area: str, verb: str, cls: type, samples: dict[str
         assert served.call.get(url, params=pairs).json().get("code") == "caught"
 
 
-@pytest.mark.parametrize("optional", [True, False], ids=["all fields", "required fields"])
+@pytest.mark.parametrize(
+    "optional", [pytest.param(True, marks=pytest.mark.slow), False], ids=["all fields", "required fields"]
+)
 def test_every_request_is_the_same_through_all_three_doors(served, caught, tmp_path, monkeypatch, optional):
     """Whatever an area declares is offered three times with one meaning; a new command is covered by itself."""
     monkeypatch.setattr(cli_area, "open_workspace", lambda *_a, **_o: served.ws)

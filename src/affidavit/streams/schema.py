@@ -121,7 +121,12 @@ class Schema:
 
 def schema_of(value: Any) -> Schema:
     """The schema of a canonical object. Raises ``Invalid``."""
-    if not isinstance(value, Mapping) or set(value) != {"columns", "kind", "v"} or value["v"] != 1:
+    if (
+        not isinstance(value, Mapping)
+        or set(value) != {"columns", "kind", "v"}
+        or value["v"] != 1
+        or value["v"] is True
+    ):
         raise Invalid("that is no schema of version 1.", next_step="use a release that knows it.")
     columns = value["columns"]
     if not isinstance(columns, list) or not all(

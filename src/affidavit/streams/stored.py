@@ -26,7 +26,7 @@ MOST_ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """What is wrong with a stored segment: its file or tiles, or a row whose payload is gone without an entry."""
+    """What is wrong with a stored segment: its file or tiles, or a row whose payload is gone without an entry, or there in spite of one."""
 
     kind: FlawKind
     detail: str
@@ -83,6 +83,8 @@ def _rows(header: SegmentSealed, file: str, source: BinaryIO, erased: Sequence[R
         for i, there in enumerate(group.present):
             row = group.start + i
             if there:
+                if row in explained:
+                    _note(flaws, Flaw("damaged", f"row {row} is there, and an entry says that it was destroyed", row))
                 if fresh[32 * kept : 32 * kept + 32] != group.leaves[32 * i : 32 * i + 32]:
                     _note(flaws, Flaw("damaged", f"row {row} does not hash to its leaf", row))
                 kept += 1

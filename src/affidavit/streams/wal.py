@@ -195,7 +195,7 @@ def resumes(path: Path, offset: int, schema: Schema | None, seq: int) -> bool:
 def _is_whole(view: Any, start: int) -> bool:
     length, crc, kind = FRAME.unpack_from(view, start)
     first, end = start + FRAME.size, start + FRAME.size + length
-    return end <= len(view) and zlib.crc32(view[first:end], zlib.crc32(bytes((kind,)))) == crc
+    return bool(end <= len(view) and zlib.crc32(view[first:end], zlib.crc32(bytes((kind,)))) == crc)
 
 
 def files_of(folder: Path) -> list[Path]:

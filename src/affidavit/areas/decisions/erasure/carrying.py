@@ -197,7 +197,7 @@ def destroy_remnants(desk: Desk, targets: list[Target]) -> int:
     A stray file that holds a destroyed row was written for an entry that can no longer be accepted: it may go.
     """
     ids = {i for t in targets for i in t.ids}
-    with spool_lock(desk.spool):
+    with spool_lock(desk.spool, spool.WAIT_S):
         wiped = spool.wipe(desk, spooled_ranges(targets), ids)
     found = strays(desk)
     leaves = leaves_of(desk, targets) if found else set()

@@ -13,6 +13,7 @@ from affidavit.areas.decisions.erasure import spool
 from affidavit.areas.decisions.erasure.holds import covering, refused
 from affidavit.areas.decisions.erasure.ranges import Target, encode_targets, fingerprint, ranges_of, rows_of
 from affidavit.areas.decisions.erasure.standing import erased_before, erased_place, targets_of
+from affidavit.areas.decisions.record.spool import spool_lock
 from affidavit.areas.decisions.sealed_rows import Placed
 from affidavit.core.area import Desk
 from affidavit.core.errors import Invalid, NotFound, Refused
@@ -50,22 +51,29 @@ def erase(request: c.Erase, desk: Desk) -> tuple[c.OrderErasure, Any]:
     """Choose the rows and order their destruction; the measure goes on with carrying the order out.
 
     Raises ``NotFound`` for an unknown id or an empty selection, ``Refused``: ``erased-before``, ``unsealed``,
-    ``legal-hold``.
+    ``legal-hold``. A decision that was erased before is named again to destroy what was recorded about it since.
     """
     orders, holds = desk.ask("decisions.erasure_counts")
     check_selection(request)
+    desk.hold(spool_lock(desk.spool, spool.WAIT_S))  # a sealer moves rows from where they were looked for
     if not request.decisions:  # before the segments are read: what is sealed meanwhile is then seen there
         _check_spool(request, desk, set())
     open_rows = ordered_rows(desk)
-    chosen, made = _by_ids(request, desk, open_rows) if request.decisions else _by_filter(request, desk, open_rows)
+    gone: dict[bytes, Refused] = {}
+    if request.decisions:
+        chosen, made = _by_ids(request, desk, open_rows, gone)
+    else:
+        chosen, made = _by_filter(request, desk, open_rows)
     active = desk.ask("decisions.holds_active")
-    for decision in made:
+    for decision in (*made, *(Made(i, None, None) for i in gone)):
         hold = covering(active, decision.id, decision.deployment, decision.at)
         if hold is not None:
             raise refused(hold, f"decision {id_text(decision.id)}")
     ids = {d.id for d in made}
-    _check_spool(request, desk, ids)
-    chosen += [x for x in _about(desk, ids) if _left(x, open_rows)]
+    _check_spool(request, desk, ids | set(gone))
+    about = [x for x in _about(desk, ids | set(gone)) if _left(x, open_rows)]
+    _check_late(gone, about)
+    chosen += about
     targets = [x.target() for x in chosen if x.rows]
     body = desk.attach(encode_targets(targets), "application/json", "erasure-targets")
     command = c.OrderErasure(
@@ -105,11 +113,28 @@ def _left(chosen: Chosen, open_rows: dict[tuple[str, int], tuple[dict[str, Any],
     return bool(chosen.rows)
 
 
-def _by_ids(request: c.Erase, desk: Desk, open_rows: Any) -> tuple[list[Chosen], list[Made]]:
+def _check_late(gone: dict[bytes, Refused], about: list[Chosen]) -> None:
+    """Raise the refusal of a decision that was erased before and about which nothing was recorded since."""
+    late = {i for x in about for i in x.rows.values()}
+    for decision, refusal in gone.items():
+        if decision not in late:
+            raise refusal
+
+
+def _by_ids(
+    request: c.Erase, desk: Desk, open_rows: Any, gone: dict[bytes, Refused]
+) -> tuple[list[Chosen], list[Made]]:
+    """The rows of the decisions named; those erased before go into ``gone`` with what is said of them."""
     found: dict[tuple[str, int], Chosen] = {}
     made = []
     for text in dict.fromkeys(request.decisions):
-        where, segment, index = _locate(desk, text)
+        try:
+            where, segment, index = _locate(desk, text)
+        except Refused as e:
+            if e.code != "erased-before":
+                raise
+            gone[id_bytes(text)] = e
+            continue
         header = where.header
         order, rows = open_rows.get((header.stream, header.first_seq), (None, set()))
         if order is not None and index in rows:

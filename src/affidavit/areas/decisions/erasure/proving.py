@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from affidavit.areas.decisions.erasure import commands as c
 from affidavit.areas.decisions.erasure import spool
 from affidavit.areas.decisions.erasure.carrying import leaves_of
-from affidavit.areas.decisions.erasure.ranges import Target
+from affidavit.areas.decisions.erasure.finding import verified
+from affidavit.areas.decisions.erasure.ranges import Target, fingerprint
 from affidavit.areas.decisions.erasure.rules import check_prover
 from affidavit.areas.decisions.erasure.scanning import every_segment, present
 from affidavit.areas.decisions.erasure.standing import targets_of
@@ -18,7 +20,8 @@ from affidavit.core.errors import AffidavitError, Refused, Tampered
 
 def prove_erasure(request: c.ProveErasure, desk: Desk) -> tuple[c.RecordScan, Any]:
     """Look for every row of the order, by its leaf, in each file of the touched streams, in each file that stands for
-    no other stream's segment, and in the spool. Raises ``Tampered`` naming where, once that is recorded.
+    no other stream's segment, and in the spool; and for rows about its decisions that came later. Raises ``Tampered``
+    naming where, once that is recorded.
 
     Raises ``Refused``: ``not-carried-out``, ``self-proof``.
     """
@@ -28,7 +31,7 @@ def prove_erasure(request: c.ProveErasure, desk: Desk) -> tuple[c.RecordScan, An
     leaves = leaves_of(desk, targets)
     files, places = _scan(desk, targets, leaves)
     spooled, there = spool.found(desk, leaves, {i for t in targets for i in t.ids})
-    places += there
+    places += [*there, *_late(desk, {i for t in targets for i in t.ids})]
     if not places:
         return c.RecordScan(request.order, files, len(leaves), spooled, 0), {
             "segments": files,
@@ -39,8 +42,21 @@ def prove_erasure(request: c.ProveErasure, desk: Desk) -> tuple[c.RecordScan, An
     command = c.RecordScan(request.order, files, len(leaves), spooled, len(places), body)
     return command, Tampered(
         f"erasure {request.order}: {len(places)} rows are still there, first in {places[0]}.",
-        next_step=f"affidavit decisions carry-out --order {request.order}, then prove it again.",
-    )
+        next_step=f"affidavit decisions carry-out --order {request.order}; what was recorded later: erase the decision "
+        "again; then prove it again.",
+    )  # fmt: skip
+
+
+def _late(desk: Desk, ids: set[str]) -> Iterator[str]:
+    """Where sealed rows about decisions so fingerprinted stand that were recorded once the order was given."""
+    for where in every_segment(desk) if ids else ():
+        if where.header.kind in spool.ABOUT - {"groups"}:
+            values = verified(desk, where).table(["decision"]).column(0).to_pylist()
+            yield from (
+                f"segments/{where.file} row {n}"
+                for n, v in enumerate(values)
+                if v is not None and fingerprint(v) in ids
+            )
 
 
 def _scan(desk: Desk, targets: list[Target], leaves: set[bytes]) -> tuple[int, list[str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
 
 from affidavit.areas.decisions import sealed_rows
 from affidavit.areas.decisions.sealed_rows import Placed
 from affidavit.core.area import Desk
+from affidavit.core.errors import AffidavitError
 from affidavit.streams.sealed import SegmentSealed
 
 
@@ -22,13 +23,25 @@ def present(source: BinaryIO) -> Iterator[bytes]:
         yield from (fresh[n : n + 32] for n in range(0, len(fresh), 32))
 
 
-def every_segment(desk: Desk) -> Iterator[Placed]:
-    """Every segment that is sealed at this moment, oldest first."""
+def every_segment(
+    desk: Desk, unread: Callable[[dict[str, Any], AffidavitError], None] | None = None
+) -> Iterator[Placed]:
+    """Every segment that is sealed at this moment, oldest first.
+
+    ``unread`` is told of each whose header cannot be read, and it is passed over. Raises ``Tampered`` or ``NotFound``
+    where nobody is to be told.
+    """
     last: tuple[int, tuple[SegmentSealed, ...]] | None = None
     for span in desk.ask("decisions.spans_sealed"):
-        record = desk.record(span["entry"])
-        if last is None or last[0] != record.index:
-            last = (record.index, sealed_rows.headers_of(desk, record))
+        try:
+            record = desk.record(span["entry"])
+            if last is None or last[0] != record.index:
+                last = (record.index, sealed_rows.headers_of(desk, record))
+        except AffidavitError as e:
+            if unread is None:
+                raise
+            unread(span, e)
+            continue
         yield Placed(record, span["position"], last[1], span["file"] or last[1][span["position"]].file)
 
 

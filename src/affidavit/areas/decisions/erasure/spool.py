@@ -24,6 +24,10 @@ from affidavit.streams.schema import Schema
 PARQUET = b"PAR1"
 WORKSHOP = "erasing"
 """The folder of the spool that segments are rewritten in."""
+WAIT_S = 20.0
+"""How long an erasure waits for the sealer to let go of the spool."""
+ABOUT = frozenset({"groups", "outcomes", "explanations", "actions"})
+"""Kinds whose rows are about the decision in their column ``decision``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +186,12 @@ def _overwrite(frame: Frame, payload: bytes) -> None:
 
 
 def found(desk: Desk, leaves: set[bytes], ids: set[str]) -> tuple[int, list[str]]:
-    """``(rows read, places)``: where the spool holds a row of these leaves, or attributes of decisions so fingerprinted."""
+    """``(rows read, places)``: where the spool holds a row of these leaves, or one about decisions so fingerprinted."""
     read, places = 0, []
     for frame in frames(desk):
         for seq, leaf, values in _readable(frame):
             read += 1
-            by_id = frame.schema.kind == "groups" or frame.parked
+            by_id = frame.schema.kind in ABOUT or frame.parked
             if leaf in leaves or (by_id and _print(values) in ids):
                 places.append(f"spool/{frame.stream}/{frame.file.name} row {seq}")
     for file in stray_segments(desk.spool):

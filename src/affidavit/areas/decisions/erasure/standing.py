@@ -16,6 +16,11 @@ def targets_of(desk: Desk, order: dict[str, Any]) -> list[Target]:
         return parse_targets(read_verified(stream, order["targets"], "the targets of an erasure"))
 
 
+def erased_ids(desk: Desk) -> set[str]:
+    """The fingerprints of every decision that was ever ordered to be erased by id or by a selection."""
+    return {i for order in desk.ask("decisions.erasures") for t in targets_of(desk, order) for i in t.ids}
+
+
 def erased_place(desk: Desk, decision: bytes, span: dict[str, Any]) -> tuple[dict[str, Any], int | None] | None:
     """``(order, index)`` of a decision that was erased from the segment of a span; None if none was.
 

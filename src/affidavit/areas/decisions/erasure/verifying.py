@@ -16,7 +16,7 @@ from affidavit.areas.decisions.events import SegmentsVerified
 from affidavit.areas.decisions.sealed_rows import Placed
 from affidavit.core import canonical
 from affidavit.core.area import Desk
-from affidavit.core.errors import NotFound
+from affidavit.core.errors import AffidavitError, NotFound
 from affidavit.core.fields import time_text
 
 
@@ -33,18 +33,31 @@ class Tally:
     flawed: dict[str, set[str]] = field(default_factory=dict)
     streams: set[str] = field(default_factory=set)
     unexplained: int = 0
+    headers: bool = True
     flaws: list[dict[str, Any]] = field(default_factory=list)
 
     def count(self, kind: str) -> int:
         """Segments with a flaw of a kind."""
         return len(self.flawed.get(kind, ()))
 
+    def unread(self, span: dict[str, Any], error: AffidavitError) -> None:
+        """Count a segment whose header cannot be read: nothing of it can be compared."""
+        name = f"{span['stream']}/{span['first_seq']}-{span['last_seq']}"
+        self.sealed, self.segments, self.headers = self.sealed + 1, self.segments + 1, False
+        self.last_entry = max(self.last_entry, span["entry"])
+        kind = "missing" if isinstance(error, NotFound) else "damaged"
+        self.flaws.append({"detail": error.problem, "kind": kind, "row": None, "segment": name})
+        self.flawed.setdefault(kind, set()).add(name)
+        self.streams.add(span["stream"])
+
 
 def verify_segments(request: c.VerifySegments, desk: Desk) -> tuple[c.RecordVerification | None, Any]:
-    """Read, hash, compare; flaws are in the attachment of the fact, by segment and row. Nothing sealed, nothing recorded."""
+    """Read, hash, compare; flaws are in the attachment of the fact, by segment and row. Nothing sealed, nothing recorded.
+
+    While a header cannot be read, ages and strays are not compared (``compared`` in the details): the rest is.
+    """
     tally = Tally()
-    early = _early(desk)
-    for where in every_segment(desk):
+    for where in every_segment(desk, tally.unread):
         tally.sealed += 1
         tally.last_entry = max(tally.last_entry, where.record.index)
         if request.since is None or where.header.t_max >= request.since:
@@ -53,9 +66,9 @@ def verify_segments(request: c.VerifySegments, desk: Desk) -> tuple[c.RecordVeri
         return None, {"sealed": 0, "segments": 0}
     revived = sorted(set(desk.ask("decisions.replaced_files")) & set(desk.segments()))
     tally.streams |= {r["stream"] for r in desk.ask("decisions.replacements") if r["file"] in revived}
-    late = _overdue(desk)
+    early, late, stray = (_early(desk), _overdue(desk), strays(desk)) if tally.headers else ([], [], [])
     details = {
-        "early": early, "flaws": tally.flaws[:1000], "overdue": late, "revived": revived, "strays": strays(desk),
+        "compared": tally.headers, "early": early, "flaws": tally.flaws[:1000], "overdue": late, "revived": revived, "strays": stray,
         "since": time_text(request.since) if request.since else None,
     }  # fmt: skip
     attachment = desk.attach(canonical.encode(details), "application/json", "segment-verification")

@@ -13,9 +13,8 @@ from typing import Any
 
 from affidavit.areas.decisions.record.spool import write_durably
 from affidavit.core import canonical, codec
-from affidavit.core import digest as digests
 from affidavit.core.area import Desk
-from affidavit.core.errors import AffidavitError, StoreDown, Tampered
+from affidavit.core.errors import AffidavitError, StoreDown
 from affidavit.streams.sealed import SegmentSealed, check_header
 
 OUT = "out"
@@ -49,7 +48,7 @@ class Cut:
         for path, digest in ((self.file, self.header.file), (self.tree, self.header.tree)):
             stored, _ = desk.keep_segment(path)
             if stored != digest:
-                desk.drop_segment(stored)
+                drop_unnamed(desk, stored)
                 raise StoreDown(f"{path} changed since it was written.", next_step="seal again; check the disk.")
 
     def remove(self) -> None:
@@ -63,11 +62,22 @@ def stem_of(folder: Path, first_seq: int) -> Path:
     return folder / OUT / f"{first_seq:012d}"
 
 
+def drop_unnamed(desk: Desk, digest: str) -> None:
+    """Destroy a stored file of a cut that will not be sealed, unless a sealed segment stands in it.
+
+    Who writes to the spool writes manifests too, and must not be able to name what the sealer destroys.
+    """
+    from affidavit.areas.decisions.erasure.scanning import every_segment
+
+    if all(digest not in (where.file, where.header.tree) for where in every_segment(desk)):
+        desk.drop_segment(digest)
+
+
 def cuts_of(folder: Path, next_seq: int, desk: Desk) -> list[Cut]:
     """The cuts of a stream that continue it from ``next_seq``, in order. All else in ``out`` is removed.
 
-    A cut below is in the ledger already; one whose files no longer are what was written is made again, and what of it was
-    uploaded is destroyed: no header names it.
+    A cut below is in the ledger already; one whose files no longer are what was written, or what its header says, is made
+    again, and what of it was uploaded is destroyed: no header names it.
     """
     found: list[Cut] = []
     home = folder / OUT
@@ -75,7 +85,7 @@ def cuts_of(folder: Path, next_seq: int, desk: Desk) -> list[Cut]:
         cut = _read(manifest)
         if cut is None or cut.header.first_seq != next_seq or not _whole(cut):
             if cut is not None and cut.header.first_seq >= next_seq:
-                desk.drop_segment(cut.header.file)
+                drop_unnamed(desk, cut.header.file)
             Cut.remove(cut or Cut(_NONE, manifest.with_suffix("")))
             continue
         found.append(cut)
@@ -96,17 +106,26 @@ def _read(manifest: Path) -> Cut | None:
         assert isinstance(body, dict)  # noqa: S101 - our own file; anything else is caught below
         header: SegmentSealed = codec.load_object(SegmentSealed, body["header"], manifest.name)
         check_header(header)
+        folder = manifest.parent.parent
+        if header.stream != folder.name or manifest.with_suffix("") != stem_of(folder, header.first_seq):
+            return None  # another stream's
         return Cut(header, manifest.with_suffix(""), body["aggregates"])
     except (AffidavitError, AssertionError, KeyError):
         return None
 
 
 def _whole(cut: Cut) -> bool:
+    """Whether the files are those of the header, and hold the rows and the tree that it commits to."""
+    from affidavit.streams.stored import examine
+
+    places = {cut.header.file: cut.file, cut.header.tree: cut.tree}
     try:
-        for path, digest in ((cut.file, cut.header.file), (cut.tree, cut.header.tree)):
-            with path.open("rb") as source:
-                for _ in digests.verified_chunks(source, digest, path.name):
-                    pass
-    except (OSError, Tampered):
+        return not examine(cut.header, cut.header.file, lambda digest: places[digest].open("rb"))
+    except (
+        ArithmeticError,
+        LookupError,
+        OSError,
+        TypeError,
+        ValueError,
+    ):  # whatever a spoiled file makes its reader raise
         return False
-    return True

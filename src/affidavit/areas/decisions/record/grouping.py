@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from affidavit.areas.decisions.record import spool
-from affidavit.areas.decisions.record.cuts import Cut, cuts_of, stem_of
+from affidavit.areas.decisions.record.cuts import Cut, cuts_of, drop_unnamed, stem_of
 from affidavit.areas.decisions.record.cutting import Group, aggregates, groups
 from affidavit.core.area import Desk
 from affidavit.streams import kinds
@@ -99,7 +99,7 @@ def _fits(cut: Cut, members: list[Work], desk: Desk) -> bool:
     at = {work.name: work.next_seq for work in members}
     good = all(at.get(s.stream) == s.first_seq for s in cut.header.sources)
     if not good:
-        desk.drop_segment(cut.header.file)
+        drop_unnamed(desk, cut.header.file)
         cut.remove()
     return good
 
@@ -129,9 +129,10 @@ def _cut(deployment: str, stream: str, first_seq: int, schema: Schema, chosen: l
     """Key the rows, sort them by key, write the segment and fix it as a cut."""
     desk, groups_ = sealing.desk, [p for t in chosen for p in t.parts]
     rows = pa.concat_tables([g.table for g in groups_]).combine_chunks()
+    rows, drawn = _without_erased(rows, b"".join(g.salts for g in groups_), desk)
     keys = [desk.group_key(d) for d in rows.column("decision").to_pylist()]
     order = np.array(sorted(range(len(keys)), key=keys.__getitem__))
-    salts = np.frombuffer(b"".join(g.salts for g in groups_), f"V{SALT_BYTES}")[order].tobytes()
+    salts = np.frombuffer(drawn, f"V{SALT_BYTES}")[order].tobytes()
     key = pa.array([keys[n] for n in order], pa.binary(32))
     table = pa.table([key, *rows.take(order).columns[1:]], schema=arrow_schema(schema))
     leaves = b"".join(_leaves(schema, salts, table))
@@ -151,6 +152,25 @@ def _cut(deployment: str, stream: str, first_seq: int, schema: Schema, chosen: l
     cut = Cut(header, stem, aggregates(wanted, [table], schema))
     cut.fix()
     return cut
+
+
+def _without_erased(rows: Any, salts: bytes, desk: Desk) -> tuple[Any, bytes]:
+    """Rows and salts; a row about a decision that an order names becomes one about nobody and keeps its place.
+
+    An erasure cannot find a row in a sealed segment once the id is gone: the key does not lead back to it.
+    """
+    from affidavit.areas.decisions.erasure.ranges import fingerprint
+    from affidavit.areas.decisions.erasure.standing import erased_ids
+
+    erased = erased_ids(desk)
+    if not erased:
+        return rows, salts
+    drawn, table = bytearray(salts), rows.to_pylist()
+    for n, row in enumerate(table):
+        if fingerprint(row["decision"]) in erased:
+            drawn[n * SALT_BYTES : (n + 1) * SALT_BYTES] = desk.key()
+            table[n] = dict.fromkeys(row) | {"decision": desk.key()[:16]}
+    return pa.Table.from_pylist(table, schema=rows.schema), bytes(drawn)
 
 
 def _leaves(schema: Schema, salts: bytes, table: Any) -> Iterator[bytes]:

@@ -10,13 +10,15 @@ from affidavit.core.errors import Invalid, Refused
 from affidavit.streams.sealed import Source, Span
 
 CONTROLS = ("AI-08.1",)
+ENDED = ("closed", "lost")
 Ended = e.GapCounted | e.StreamClosed | e.StreamLost
 
 
 def record_batch(cmd: c.RecordBatch, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Streams that opened, the batch, gaps, streams that ended: in this order, in one command.
 
-    Refused: ``sealed-before`` for rows that a batch holds already, ``rows-skipped`` for a span that leaves rows out.
+    Refused: ``sealed-before`` for rows that a batch holds already, ``rows-skipped`` for a span that leaves rows out,
+    ``stream-ended`` for rows of a stream that was closed or lost.
     """
     drafts = [
         Draft(f, _stream_refs(f), f.env) for f in cmd.opened
@@ -27,8 +29,15 @@ def record_batch(cmd: c.RecordBatch, state: ViewTx, ctx: Ctx) -> list[Draft]:
     for span in offered:
         expected = next_seq.get(span.stream)
         if expected is None:
-            row = state.one("SELECT next_seq FROM {stream} WHERE stream = ?", span.stream)
-            expected = row[0] if row else 0
+            row = state.one("SELECT next_seq, state FROM {stream} WHERE stream = ?", span.stream)
+            expected, standing = row or (0, "own")
+            if standing in ENDED:
+                raise Refused("stream-ended", f"stream {span.stream} is {standing}; rows from {span.first_seq} were offered.",
+                              next_step="seal again from the spool.", controls=CONTROLS)  # fmt: skip
+        if span.last_seq < span.first_seq:
+            raise Invalid(
+                f"stream {span.stream}: rows {span.first_seq} to {span.last_seq}.", next_step="refuse the batch."
+            )
         if span.first_seq != expected:
             code = "sealed-before" if span.first_seq < expected else "rows-skipped"
             raise Refused(code, f"stream {span.stream}: rows from {span.first_seq} were offered, {expected} is next.",

@@ -23,7 +23,7 @@ from affidavit.areas.decisions.record.cuts import OUT, Cut, cuts_of
 from affidavit.areas.decisions.record.spool import Place, Spooled, time_of
 from affidavit.core import canonical, codec
 from affidavit.core.area import Desk
-from affidavit.core.errors import AffidavitError
+from affidavit.core.errors import AffidavitError, StoreDown
 from affidavit.streams.ids import Minter, id_bytes, id_text
 from affidavit.streams.sealed import BATCH_SEGMENTS, SEGMENT_ROWS, Source, batch_root, encode_headers, span_of
 
@@ -213,13 +213,23 @@ def seal(request: c.Seal, desk: Desk) -> tuple[c.RecordBatch | None, Any]:
                 _stream(work, sealing)
         except AffidavitError as error:
             sealing.unreadable[folder.name] = error.problem
-    seal_groups(groups, sealing)
+        except OSError as error:
+            raise _down(folder, error) from None
+    try:
+        seal_groups(groups, sealing)
+    except OSError as error:
+        raise _down(desk.spool, error) from None
     command = sealing.command(request.sealer)
     if command is None:
         sealing.finish()
         return None, sealing.result()
     desk.hold(_finished(sealing))
     return command, sealing.result()
+
+
+def _down(folder: Path, error: OSError) -> StoreDown:
+    """A disk that takes nothing more: the batch is given up, the next seal finds all as it was."""
+    return StoreDown(f"{folder}: {error.strerror}.", next_step="free space, then seal again.")
 
 
 @contextmanager

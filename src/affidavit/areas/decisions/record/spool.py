@@ -7,6 +7,7 @@ import json
 import mmap
 import os
 import shutil
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,7 +154,8 @@ class Spooled:
 
     def _unfinished(self, n: int, offset: int) -> bool:
         """Whether a torn end loses nothing: no frame follows it, and it is the newest file's, or the next file begins
-        with the very next row."""
+        with the very next row.
+        """
         if wal.resumes(self.files[n], offset, self.first.schema if self.first else None, self.next_seq):
             return False
         if n == len(self.files) - 1:
@@ -346,15 +348,24 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def spool_lock(spool: Path) -> Iterator[None]:
-    """Held by the one sealer of a spool. Raises ``Busy`` for a second."""
+def spool_lock(spool: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Held by the one sealer of a spool, and by an erasure. Raises ``Busy`` for a second, after ``wait_s`` seconds."""
     spool.mkdir(parents=True, exist_ok=True)
     fd = os.open(spool / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Busy(f"another sealer works on {spool}.", next_step="let it finish, then seal again.") from None
+        until = time.monotonic() + wait_s
+        while not _locked(fd):
+            if time.monotonic() >= until:
+                raise Busy(f"another sealer works on {spool}.", next_step="let it finish, then send the request again.")
+            time.sleep(0.05)
         yield
     finally:
         os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
