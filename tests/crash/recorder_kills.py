@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "client"))
 
-from spool_reader import Stream, streams  # noqa: E402
+from spool_reader import Stream, streams
 
 from affidavit.streams.passport import Passport, Policy, write_passport
 
