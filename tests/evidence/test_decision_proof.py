@@ -157,6 +157,7 @@ ATTACKS = [
     ("a renamed input", lambda _, p: p["schema"]["columns"][6].__setitem__(0, "in.pay")),
     ("another schema kind", _set(("schema", "kind"), "outcomes")),
     ("a schema of no kind", _set(("schema", "kind"), ["decisions"])),
+    ("a schema version that is true", _set(("schema", "v"), True)),
     ("a column of no type", lambda _, p: p["schema"]["columns"][0].__setitem__(1, "u8")),
     ("another deployment in the header", lambda _, p: p["segment"].update(deployment=uid(1))),
     ("another root", _set(("segment", "root"), "sha256:" + "2" * 64)),

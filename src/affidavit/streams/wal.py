@@ -172,10 +172,11 @@ _STATED = re.compile(rb"[\x04\x05]\{\"|\x03.{12}\xff{4}", re.DOTALL)
 """The type byte of a gap, an end or a batch, and how its body begins."""
 
 
-def resumes(path: Path, offset: int, schema: Schema | None, seq: int) -> bool:
-    """Whether a whole frame begins after ``offset``: then the one there was finished, and is damaged.
+def resumes(path: Path, offset: int, schema: Schema | None, seq: int) -> int | None:
+    """Where the first whole frame after ``offset`` begins, None without one. If there is one, that at ``offset`` was
+    finished, and is damaged: a writer cuts off what it could not finish before it goes on.
 
-    A writer cuts off what it could not finish before it goes on. Rows are known by the digest of their schema, without
+    Rows are known by the digest of their schema, without
     an opening by the number ``seq`` of the next one. Raises ``StoreDown`` if the file cannot be read.
     """
     mark, before = (schema.digest, FRAME.size + ROW_HEAD.size + SALT_BYTES) if schema else (
@@ -183,11 +184,11 @@ def resumes(path: Path, offset: int, schema: Schema | None, seq: int) -> bool:
     try:
         with path.open("rb") as file:
             if file.seek(0, 2) <= offset + FRAME.size:
-                return False
+                return None
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
                 starts = [m.start() - before for m in re.compile(re.escape(mark)).finditer(view, offset)]
                 starts += [m.start() - FRAME.size + 1 for m in _STATED.finditer(view, offset)]
-                return any(start > offset and _is_whole(view, start) for start in starts)
+                return next((s for s in sorted(starts) if s > offset and _is_whole(view, s)), None)
     except OSError as e:
         raise StoreDown(f"{path} cannot be read: {e.strerror}.", next_step="check the disk and its rights.") from None
 

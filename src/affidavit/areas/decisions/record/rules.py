@@ -18,7 +18,7 @@ def record_batch(cmd: c.RecordBatch, state: ViewTx, ctx: Ctx) -> list[Draft]:
     """Streams that opened, the batch, gaps, streams that ended: in this order, in one command.
 
     Refused: ``sealed-before`` for rows that a batch holds already, ``rows-skipped`` for a span that leaves rows out,
-    ``stream-ended`` for rows of a stream that was closed or lost.
+    ``stream-ended`` for rows, or another end, of a stream that was closed or lost.
     """
     drafts = [
         Draft(f, _stream_refs(f), f.env) for f in cmd.opened
@@ -46,6 +46,11 @@ def record_batch(cmd: c.RecordBatch, state: ViewTx, ctx: Ctx) -> list[Draft]:
     if cmd.spans:
         drafts.append(_sealed(cmd))
     _check_gaps(cmd, state)
+    for ended in {f.stream for f in cmd.closed} | {f.stream for f in cmd.lost}:
+        row = state.one("SELECT state FROM {stream} WHERE stream = ?", ended)
+        if row and row[0] in ENDED:
+            raise Refused("stream-ended", f"stream {ended} is {row[0]} already.",
+                          next_step="seal again from the spool.", controls=CONTROLS)  # fmt: skip
     ends: tuple[Ended, ...] = (*cmd.gaps, *cmd.closed, *cmd.lost)
     drafts += [Draft(f, (f"stream:{f.stream}",)) for f in ends]
     return drafts

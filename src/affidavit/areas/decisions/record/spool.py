@@ -156,7 +156,7 @@ class Spooled:
         """Whether a torn end loses nothing: no frame follows it, and it is the newest file's, or the next file begins
         with the very next row.
         """
-        if wal.resumes(self.files[n], offset, self.first.schema if self.first else None, self.next_seq):
+        if wal.resumes(self.files[n], offset, self.first.schema if self.first else None, self.next_seq) is not None:
             return False
         if n == len(self.files) - 1:
             return True
@@ -177,7 +177,7 @@ class Spooled:
         """Read the opening of a file; False if a process was killed before it had written it."""
         found = next(frames, None)
         if found is None:
-            if state.stop == "damaged" or wal.resumes(self.files[n], 0, None, self.next_seq):
+            if state.stop == "damaged" or wal.resumes(self.files[n], 0, None, self.next_seq) is not None:
                 raise Invalid("its opening is damaged.")
             if n < len(self.files) - 1:
                 raise Invalid(f"{self.files[n].name} has no opening.")
