@@ -54,6 +54,8 @@ READ_ONLY = {"read-only:landlock", "read-only:mount"}
 ENFORCED = {
     "connect": {"no-network:netns", "no-network:seccomp"}, "fork": {"no-processes:seccomp", "no-processes:rlimit"},
     "exec": {"no-processes:seccomp"}, "kill": {"no-processes:seccomp"}, "read": {"files:landlock"}, "write": READ_ONLY,
+    "thread-signal": {"no-processes:seccomp"}, "queued-signal": {"no-processes:seccomp"},
+    "signal-by-pipe": {"no-processes:seccomp"}, "caller-limits": {"no-processes:seccomp"},
 }  # fmt: skip
 """What refuses each attempt of native code."""
 

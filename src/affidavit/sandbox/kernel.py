@@ -23,18 +23,23 @@ _DENIED = {
     "x86_64": (
         0xC000003E, 56,
         (41, 42, 49, 53, 57, 58, 59, 62, 101, 165, 166, 248, 249, 250, 272, 298, 304, 308, 310, 311, 321, 322, 323, 424,
-         425, 434, 442),
+         425, 434, 442, 129, 297, 200, 141, 142, 144, 314, 251, 312, 279, 256, 438, 440, 448),
     ),
     "aarch64": (
         0xC00000B7, 220,
         (198, 203, 200, 199, 221, 129, 117, 40, 39, 217, 218, 219, 97, 241, 265, 268, 270, 271, 280, 281, 282, 424, 425,
-         434, 442),
+         434, 442, 138, 240, 130, 140, 118, 119, 274, 30, 272, 239, 238, 438, 440, 448),
     ),
 }  # fmt: skip
 """Audit architecture, number of ``clone``, and what is denied: socket, connect, bind, socketpair, fork, vfork, execve, kill,
 ptrace, mount, umount2, add_key, request_key, keyctl, unshare, perf_event_open, open_by_handle_at, setns,
 process_vm_readv, process_vm_writev, bpf, execveat, userfaultfd, pidfd_send_signal, io_uring_setup, pidfd_open,
-mount_setattr."""
+mount_setattr, rt_sigqueueinfo, rt_tgsigqueueinfo, tkill, setpriority, sched_setparam, sched_setscheduler, sched_setattr,
+ioprio_set, kcmp, move_pages, migrate_pages, pidfd_getfd, process_madvise, process_mrelease."""
+_OF_ITSELF = {"x86_64": (234, (302, 203), 72), "aarch64": (131, (261, 122), 25)}
+"""``tgkill``, allowed to the process itself; ``prlimit64`` and ``sched_setaffinity``, of the caller alone (0); ``fcntl``,
+but for what makes the kernel signal another process (F_SETOWN, F_SETSIG, F_SETOWN_EX)."""
+_SIGNALS = (8, 10, 15)
 _CLONE3, _EPERM, _ENOSYS = 435, 1, 38
 
 
@@ -110,30 +115,47 @@ def _allow(libc: Any, ruleset: int, path: str) -> bool:
 
 
 def filtered() -> bool:
-    """System calls that open sockets, start processes, signal others or look into them fail; threads may start."""
+    """System calls that open sockets, start processes, signal, bound or look into others fail; threads may start."""
     known = _DENIED.get(platform.machine())
     if known is None:
         return False
-    code = _program(*known)
+    code = _program(*known, _own(*_OF_ITSELF[platform.machine()], os.getpid()))
     program = ctypes.create_string_buffer(code)
     pointer = struct.pack("@HP", len(code) // 8, ctypes.addressof(program))
     return bool(_libc().prctl(_SECCOMP, 2, ctypes.create_string_buffer(pointer), 0, 0) == 0)
 
 
-def _program(arch: int, clone: int, denied: tuple[int, ...]) -> bytes:
-    """Classic BPF over struct seccomp_data: number at 0, architecture at 4, the first argument at 16."""
-    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
-    allow, fail = 0x7FFF0000, 0x00050000
+_Lines = list[tuple[int, int, int, int]]
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _FAIL = 0x7FFF0000, 0x00050000
+_NUMBER, _ARCH, _FIRST, _SECOND = 0, 4, 16, 24
+"""Where struct seccomp_data holds the call's number, the architecture, the first and the second argument."""
+
+
+def _own(tgkill: int, of_caller: tuple[int, ...], fcntl: int, pid: int) -> _Lines:
+    """Lines that deny calls about another process, by their argument; the number is loaded before and after each."""
+    lines: _Lines = []
+    for number, allowed in ((tgkill, pid), *((n, 0) for n in of_caller)):
+        lines += [(_EQUAL, 0, 4, number), (_LOAD, 0, 0, _FIRST), (_EQUAL, 1, 0, allowed), (_ANSWER, 0, 0, _FAIL | _EPERM),
+                  (_LOAD, 0, 0, _NUMBER)]  # fmt: skip
+    last = len(_SIGNALS) - 1
+    tests = [(_EQUAL, last - n, n == last, command) for n, command in enumerate(_SIGNALS)]
+    body = [(_LOAD, 0, 0, _SECOND), *tests, (_ANSWER, 0, 0, _FAIL | _EPERM), (_LOAD, 0, 0, _NUMBER)]
+    return [*lines, (_EQUAL, 0, len(body), fcntl), *body]
+
+
+def _program(arch: int, clone: int, denied: tuple[int, ...], own: _Lines) -> bytes:
+    """Classic BPF over struct seccomp_data."""
     other_abi = 0x40000000
-    lines = [
-        (load, 0, 0, 4), (equal, 1, 0, arch), (answer, 0, 0, fail | _EPERM),
-        (load, 0, 0, 0), (at_least, 0, 1, other_abi), (answer, 0, 0, fail | _EPERM),
-        (equal, 0, 1, _CLONE3), (answer, 0, 0, fail | _ENOSYS),
+    lines: _Lines = [
+        (_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, arch), (_ANSWER, 0, 0, _FAIL | _EPERM),
+        (_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, other_abi), (_ANSWER, 0, 0, _FAIL | _EPERM),
+        (_EQUAL, 0, 1, _CLONE3), (_ANSWER, 0, 0, _FAIL | _ENOSYS),
     ]  # fmt: skip
     for number in denied:
-        lines += [(equal, 0, 1, number), (answer, 0, 0, fail | _EPERM)]
+        lines += [(_EQUAL, 0, 1, number), (_ANSWER, 0, 0, _FAIL | _EPERM)]
     lines += [
-        (equal, 0, 3, clone), (load, 0, 0, 16), (any_bit, 1, 0, _THREAD), (answer, 0, 0, fail | _EPERM),
-        (answer, 0, 0, allow),
+        *own, (_EQUAL, 0, 3, clone), (_LOAD, 0, 0, _FIRST), (_ANY_BIT, 1, 0, _THREAD), (_ANSWER, 0, 0, _FAIL | _EPERM),
+        (_ANSWER, 0, 0, _ALLOW),
     ]  # fmt: skip
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
