@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -249,11 +249,10 @@ def _erase(stage: Stage, decision: str) -> None:
 def quarter(stage: Stage, day: str, name: str) -> None:
     """A person decides what waits; oversight is measured; a seeded sample is run again."""
     stage.chapter(day, f"The {name} quarter: people's decisions, and a sample run again")
+    begins = datetime.fromisoformat(f"{day}T00:00:00+00:00") - timedelta(days=84)
     oversee(stage)
     for model in ("employment", "leaflets"):
-        done = stage.ws.decisions.replay(
-            model, sample=25, seed=day[:7], start=stage.clock.now() - timedelta(days=84), by=stage.who["engineer"]
-        )
+        done = stage.ws.decisions.replay(model, sample=25, seed=day[:7], start=begins, by=stage.who["engineer"])
         fact = done.facts[-1]
         stage.done(
             done,

@@ -217,7 +217,7 @@ class Serving:
 
 
 SURVEY = 2016
-UNSURE = "0.501000"
+UNSURE = "0.500500"
 """Confidence below which a person decides."""
 
 
